@@ -1,0 +1,1 @@
+"""agentkit: agents on GLM-5."""

@@ -1,0 +1,105 @@
+"""Usage: what was spent, in tokens and dollars, and what may be spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentkit.errors import ConfigError, LimitExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one reply or of a whole run.
+
+    Attributes:
+        input: tokens of the prompts, cached ones included.
+        cached: the part of `input` that the provider served from its prefix cache.
+        output: tokens written by the model, thinking included.
+        thinking: the part of `output` that was thinking.
+    """
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    thinking: int = 0
+
+    @property
+    def uncached(self) -> int:
+        """Prompt tokens paid at the full price."""
+        return self.input - self.cached
+
+    @property
+    def cached_share(self) -> float:
+        """Cached share of all prompt tokens, 0.0 to 1.0."""
+        return self.cached / self.input if self.input else 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input + other.input,
+            self.cached + other.cached,
+            self.output + other.output,
+            self.thinking + other.thinking,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has spent so far.
+
+    Attributes:
+        turns: replies of the model.
+        usage: tokens of all replies.
+        cost_usd: dollars, or None as soon as one reply had no known price.
+        seconds: wall time since the run started or was last resumed.
+    """
+
+    turns: int = 0
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may spend; None means no limit.
+
+    Attributes:
+        turns: replies of the model. Default 50.
+        cost_usd: dollars; has no effect for a model without a known price.
+        seconds: wall time.
+    """
+
+    turns: int | None = 50
+    cost_usd: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("turns", "cost_usd", "seconds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"Limits({name}={value!r}): expected a positive number or None.")
+
+    def check(self, spent: Spent) -> None:
+        """Raise LimitExceeded when nothing more may be spent."""
+        if self.turns is not None and spent.turns >= self.turns:
+            raise LimitExceeded(
+                f"The run used all its {self.turns} turns. Raise Limits(turns=...) or narrow "
+                "the task.",
+                "turns",
+            )
+        if (
+            self.cost_usd is not None
+            and spent.cost_usd is not None
+            and spent.cost_usd >= self.cost_usd
+        ):
+            raise LimitExceeded(
+                f"The run spent ${spent.cost_usd:.4f} of ${self.cost_usd:.4f}. Raise "
+                "Limits(cost_usd=...) to go on.",
+                "cost_usd",
+            )
+        if self.seconds is not None and spent.seconds >= self.seconds:
+            raise LimitExceeded(
+                f"The run took {spent.seconds:.0f} s of {self.seconds:.0f} s. Raise "
+                "Limits(seconds=...) to go on.",
+                "seconds",
+            )

@@ -1,0 +1,1 @@
+"""The sandbox: code in a hardened container."""
