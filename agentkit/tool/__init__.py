@@ -1,6 +1,43 @@
 """Tools: from a Python function to a safe parallel call."""
 
 from agentkit.errors import ToolError
-from agentkit.tool.base import Artifact, Tool, ToolContext, ToolResult, Toolset
+from agentkit.tool.arguments import Arguments, bind
+from agentkit.tool.base import (
+    ArgumentFault,
+    Artifact,
+    Problem,
+    Tool,
+    ToolContext,
+    ToolResult,
+    Toolset,
+    Validate,
+)
+from agentkit.tool.batch import Keep, Record
+from agentkit.tool.dispatch import Dispatcher
+from agentkit.tool.execution import DispatchPolicy, Emit
+from agentkit.tool.schema import as_tool, raw_tool, tool
+from agentkit.tool.toolset import collect, definitions
 
-__all__ = ["Artifact", "Tool", "ToolContext", "ToolError", "ToolResult", "Toolset"]
+__all__ = [
+    "ArgumentFault",
+    "Arguments",
+    "Artifact",
+    "DispatchPolicy",
+    "Dispatcher",
+    "Emit",
+    "Keep",
+    "Problem",
+    "Record",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "ToolResult",
+    "Toolset",
+    "Validate",
+    "as_tool",
+    "bind",
+    "collect",
+    "definitions",
+    "raw_tool",
+    "tool",
+]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from types import MethodType
+from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
 
-from agentkit.errors import ToolError
+from agentkit.errors import ConfigError, ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,18 @@ class Artifact:
     name: str
     media_type: str
     data: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse at once what the store could not keep.
+
+        Raises:
+            ConfigError: a name with a folder in it, or no bytes.
+        """
+        if not self.name or "/" in self.name or "\\" in self.name or "\0" in self.name:
+            raise ConfigError(f"Artifact(name={self.name!r}): expected a file name, no folder.")
+        data = cast("object", self.data)  # a tool's author may not use a type checker
+        if not isinstance(data, bytes):
+            raise ConfigError(f"Artifact(data=...): expected bytes, got {type(data).__name__}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +73,46 @@ class ToolContext:
     progress: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a call's arguments.
+
+    Attributes:
+        path: keys and indexes from the arguments to the place.
+        text: what is wrong and what is right, without the place.
+        kind: "missing", "extra" or "wrong".
+        value: what stands at the place; None where nothing stands.
+    """
+
+    path: tuple[str | int, ...]
+    text: str
+    kind: Literal["missing", "extra", "wrong"] = "wrong"
+    value: Any = None
+
+
 class ArgumentFault(ToolError):
-    """The model's arguments do not fit; the message says what is wrong and what is right."""
+    """The model's arguments do not fit; the message says what is wrong and what is right.
+
+    Attributes:
+        problems: the same as data; empty when the text is no JSON object at all.
+    """
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 Validate = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Turns decoded JSON arguments into keyword arguments, or raises ArgumentFault."""
 
 
-@dataclass(frozen=True, slots=True)
+# Two tools are equal when they are the same: a schema has no hash.
+@dataclass(frozen=True, slots=True, eq=False)
 class Tool:
-    """A tool as the dispatcher sees it.
+    """A tool as the dispatcher sees it; `tool`, `as_tool` and `raw_tool` make one.
+
+    In a class body it behaves like a function: `instance.method` is a tool bound to the
+    instance, `Class.method` is the unbound one.
 
     Attributes:
         name: matches ^[a-zA-Z0-9_-]{1,64}$ (GLM's rule).
@@ -84,6 +126,9 @@ class Tool:
         read_only: the tool changes nothing.
         idempotent: calling it twice does no more than calling it once.
         timeout: seconds a call may take; None takes the dispatcher's default.
+        concurrent: calls of one object's method need no order: binding makes no group.
+        receiver: what the unbound method of a class still has to be bound to; None once it is
+            bound, and for every other tool.
     """
 
     name: str
@@ -97,10 +142,33 @@ class Tool:
     read_only: bool = False
     idempotent: bool = False
     timeout: float | None = None
+    concurrent: bool = False
+    receiver: Literal["instance", "class"] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, as if it had not been made a tool."""
         return self.function(*args, **kwargs)
+
+    def __get__(self, instance: object | None, owner: type | None = None) -> Self:
+        """Bind the tool as Python binds a function that stands in a class."""
+        if self.receiver is None or (instance is None and self.receiver == "instance"):
+            return self
+        return self.bind(instance if self.receiver == "instance" else owner or type(instance))
+
+    def bind(self, target: object) -> Self:
+        """Return the tool of one object; its group, unless concurrent, is that object."""
+        return replace(
+            self,
+            function=MethodType(self.function, target),
+            group=self.group or (None if self.concurrent else object_group(target)),
+            receiver=None,
+        )
+
+
+def object_group(target: object) -> str:
+    """Return the group of an object's methods; it is unique while the object lives."""
+    name = target.__name__ if isinstance(target, type) else type(target).__name__
+    return f"{name}@{id(target):x}"
 
 
 @runtime_checkable

@@ -1,1 +1,27 @@
 """The sandbox: code in a hardened container."""
+
+from agentkit_sandbox.base import (
+    Backend,
+    ExecResult,
+    File,
+    PolicyNotInForce,
+    Sandbox,
+    SandboxError,
+    SandboxLost,
+    SandboxPolicy,
+    SandboxUnavailable,
+)
+from agentkit_sandbox.docker import DockerBackend
+
+__all__ = [
+    "Backend",
+    "DockerBackend",
+    "ExecResult",
+    "File",
+    "PolicyNotInForce",
+    "Sandbox",
+    "SandboxError",
+    "SandboxLost",
+    "SandboxPolicy",
+    "SandboxUnavailable",
+]

@@ -1,0 +1,72 @@
+"""The loop: the only place that decides what happens next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agentkit.context import PrefixBreak
+from agentkit.errors import PrefixMoved
+from agentkit.events import Noted, Replied
+
+if TYPE_CHECKING:
+    from agentkit.agent.run import Run
+    from agentkit.model import Reply
+
+_log = structlog.get_logger("agentkit.loop")
+
+NEARLY_FULL = 0.85
+"""Share of the window at which the log notes that it fills up."""
+
+
+async def drive(run: Run) -> str:
+    """Go on from wherever the log stands until the model answers without a tool call."""
+    parts = run.parts
+    while True:
+        if calls := run.open_calls:
+            await parts.dispatcher.dispatch(calls, run.append, keep=run.keep, emit=run.emit)
+        parts.limits.check(run.measure())
+        request, moved = run.context.request()
+        if moved:
+            await _note_prefix(run, moved)
+        reply = await parts.model.ask(request, run.emit if run.is_watched else None)
+        await run.append([_replied(reply, request.digest)])
+        await _note_window(run)
+        if not reply.message.tool_calls:
+            return reply.message.content
+
+
+def _replied(reply: Reply, digest: str) -> Replied:
+    return Replied(
+        message=reply.message,
+        usage=reply.usage,
+        cost_usd=reply.cost_usd,
+        finish_reason=reply.finish_reason,
+        model=reply.model,
+        request_digest=digest,
+        seconds=reply.seconds,
+        first_delta_seconds=reply.first_delta_seconds,
+        attempts=reply.attempts,
+        faults=reply.faults,
+    )
+
+
+async def _note_prefix(run: Run, moved: PrefixBreak) -> None:
+    """Log a prefix that moved without an edit: a bug, which costs money but need not end a run."""
+    _log.warning("context.prefix_moved", run_id=run.id, where=str(moved))
+    data = {"index": moved.index, "role": moved.role, "lost_bytes": moved.lost_bytes}
+    await run.append([Noted(topic="prefix_break", text=str(moved), data=data)])
+    if run.parts.strict:
+        raise PrefixMoved(f"In run {run.id}, {moved}. Only a logged edit may change what was sent.")
+
+
+async def _note_window(run: Run) -> None:
+    window = run.parts.model.window
+    if window is None or run.context.tokens < window * NEARLY_FULL:
+        return
+    if any(event.kind == "noted" and event.body.topic == "window" for event in run.events):
+        return
+    text = f"the next prompt has about {run.context.tokens} of the window's {window} tokens"
+    _log.warning("context.nearly_full", run_id=run.id, tokens=run.context.tokens, window=window)
+    await run.append([Noted(topic="window", text=text)])

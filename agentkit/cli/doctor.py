@@ -1,0 +1,92 @@
+"""`agentkit doctor`: what is here, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from agentkit import plugins
+from agentkit.config import Settings
+from agentkit.errors import ConfigError
+from agentkit.model import providers
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        ok: whether it is as it should be.
+        name: what was looked at.
+        text: what was found, and how to mend it if it is not ok.
+    """
+
+    ok: bool
+    name: str
+    text: str
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each finding.")
+def doctor(*, as_json: bool) -> None:
+    """Look at Python, the key, the log and the sandbox; exit 1 when something is missing.
+
+    Nothing is sent to the model's endpoint and no key is printed.
+    """
+    findings = list(_findings())
+    for finding in findings:
+        if as_json:
+            import orjson
+
+            click.echo(orjson.dumps(finding._asdict()).decode())
+        else:
+            mark = click.style("ok", "green") if finding.ok else click.style("--", "red")
+            click.echo(f"{mark}  {finding.name:<9} {finding.text}")
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _findings() -> Iterator[Finding]:
+    settings = Settings.load()
+    yield Finding(
+        True, "agentkit", f"{version('agentkit-glm')} on Python {platform.python_version()}"
+    )
+    yield _key(settings)
+    yield _log(settings.home)
+    tools = ", ".join(plugins.names(plugins.TOOLS))
+    yield Finding(bool(tools), "tools", tools or "none: reinstall agentkit-glm")
+    for name in plugins.names(plugins.CHECKS):
+        check: Callable[[], tuple[bool, str]] = plugins.load(plugins.CHECKS, name)
+        ok, text = check()
+        yield Finding(ok, name, text)
+
+
+def _key(settings: Settings) -> Finding:
+    try:
+        provider = providers.choose(settings.base_url)
+    except ConfigError as error:
+        return Finding(False, "model", str(error))
+    where = f"{settings.model} at {settings.base_url} ({provider.name})"
+    if provider.key in settings.keys or "ZAI_API_KEY" in settings.keys:
+        return Finding(True, "model", f"{where}, a key is set")
+    return Finding(
+        False, "model", f"{where}, but no key: set {provider.key}. `agentkit demo` needs none."
+    )
+
+
+def _log(home: Path) -> Finding:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return Finding(
+            False, "log", f"{home} cannot be written ({error}): set AGENTKIT_HOME to a folder."
+        )
+    return Finding(True, "log", f"{home} (SQLite {sqlite3.sqlite_version})")

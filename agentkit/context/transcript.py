@@ -1,0 +1,93 @@
+"""The transcript: the prompt's messages as a fold over the events of a run.
+
+The same log gives the same bytes, whether it is folded at once or event by event as it grows.
+Each message is encoded once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from agentkit.events import Body, Replied, ToolFinished, UserMessage
+from agentkit.messages import Message, System, ToolOutput, User
+
+Encode = Callable[[Message], bytes]
+
+UNRESOLVED = "[interrupted: this call has no result; its outcome is unknown]"
+"""What stands for the result of a call that the log left open when a user message followed."""
+
+
+class Transcript:
+    """The messages that the log so far amounts to.
+
+    Results join the transcript in call order once every call of their reply has one, whatever
+    order they finished in.
+
+    Args:
+        system: the instructions.
+        encode: turns a message into the bytes that the request body carries.
+    """
+
+    __slots__ = ("_digest", "_encode", "_open", "_results", "encoded", "messages")
+
+    def __init__(self, system: str, encode: Encode) -> None:
+        self._encode = encode
+        self._open: tuple[str, ...] = ()
+        self._results: dict[str, str] = {}
+        self._digest = hashlib.sha256()
+        self.messages: list[Message] = []
+        self.encoded: list[bytes] = []
+        self._append(System(system))
+
+    @property
+    def open_calls(self) -> tuple[str, ...]:
+        """Ids of the calls of the last reply that have no result yet, in call order."""
+        return tuple(call for call in self._open if call not in self._results)
+
+    def digest(self) -> str:
+        """Return the sha256 over all encoded messages, in hex."""
+        return self._digest.copy().hexdigest()
+
+    def apply(self, body: Body) -> None:
+        """Take the next event; kinds that the prompt does not show change nothing."""
+        match body:
+            case UserMessage(content=content):
+                self._close_open_calls()
+                self._append(User(content))
+            case Replied(message=message):
+                self._append(message)
+                self._open = tuple(call.id for call in message.tool_calls)
+                self._results = {}
+            case ToolFinished(call_id=call_id, content=content):
+                if call_id in self._open:
+                    self._results[call_id] = content
+                    if len(self._results) == len(self._open):
+                        self._join_results()
+            case _:
+                pass
+
+    def _close_open_calls(self) -> None:
+        for call in self.open_calls:
+            self._results[call] = UNRESOLVED
+        self._join_results()
+
+    def _join_results(self) -> None:
+        for call in self._open:
+            self._append(ToolOutput(call, self._results[call]))
+        self._open = ()
+        self._results = {}
+
+    def _append(self, message: Message) -> None:
+        data = self._encode(message)
+        self.messages.append(message)
+        self.encoded.append(data)
+        self._digest.update(data)
+
+
+def fold(bodies: Iterable[Body], system: str, encode: Encode) -> Transcript:
+    """Return the transcript of a whole log."""
+    transcript = Transcript(system, encode)
+    for body in bodies:
+        transcript.apply(body)
+    return transcript

@@ -1,0 +1,81 @@
+"""What a model is to the rest of agentkit: it encodes messages and answers requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from agentkit.events import Delta
+from agentkit.messages import Assistant, Message
+from agentkit.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model, already in its bytes.
+
+    Attributes:
+        messages: each message as the model's `encode` gave it, the system prompt first.
+        tools: canonical JSON array of the tool definitions; b"" for none.
+        digest: sha256 over the tools and messages, hex.
+    """
+
+    messages: Sequence[bytes]
+    tools: bytes = b""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of a model; `faults` says in words what the server did wrong and we mended."""
+
+    message: Assistant
+    usage: Usage
+    finish_reason: str
+    model: str
+    id: str = ""
+    cost_usd: float | None = None
+    seconds: float = 0.0
+    first_delta_seconds: float | None = None
+    attempts: int = 1
+    faults: tuple[str, ...] = ()
+
+
+Emit = Callable[[Delta], None]
+
+
+class Model(Protocol):
+    """A model that an agent can be built on."""
+
+    @property
+    def name(self) -> str:
+        """Id of the model."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """Name of the endpoint's provider."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together, or None when unknown."""
+        ...
+
+    def connect(self) -> AbstractAsyncContextManager[None]:
+        """Hold the connection open while the context is entered; may be nested and shared."""
+        ...
+
+    def encode(self, message: Message) -> bytes:
+        """Return the message as the request body carries it; the same message, the same bytes."""
+        ...
+
+    async def ask(self, request: Request, emit: Emit | None = None) -> Reply:
+        """Send a request and return the whole answer, giving pieces of it to `emit` on the way.
+
+        Raises:
+            ModelError: see agentkit.errors for the kinds.
+        """
+        ...

@@ -1,0 +1,150 @@
+"""What a failed request means, by the provider's business code rather than its HTTP status.
+
+Source of the table: Z.ai's error code page and the reports named in its comments. HTTP 429 alone
+covers four different actions, so the status decides only when no code is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+from agentkit import errors
+from agentkit.errors import ModelError, ProviderFault
+
+_Kind = type[ModelError]
+
+CODES: Mapping[str, _Kind] = {
+    **dict.fromkeys(("1000", "1001", "1002", "1003", "1004", "1005"), errors.AuthenticationFailed),
+    **dict.fromkeys(("1110", "1111", "1112", "1120", "1121"), errors.AuthenticationFailed),
+    "1113": errors.BalanceExhausted,
+    **dict.fromkeys(("1200", "1230", "1234"), errors.ServerFault),
+    **dict.fromkeys(("1210", "1211", "1212", "1213", "1214", "1215"), errors.RequestRejected),
+    **dict.fromkeys(("1220", "1221", "1222"), errors.RequestRejected),
+    "1231": errors.RateLimited,
+    "1261": errors.PromptTooLong,
+    **dict.fromkeys(("1300", "1301"), errors.ContentRefused),
+    **dict.fromkeys(("1302", "1303"), errors.RateLimited),
+    "1304": errors.QuotaExhausted,
+    **dict.fromkeys(("1305", "1312"), errors.Overloaded),
+    **dict.fromkeys(("1308", "1310"), errors.QuotaExhausted),
+    **dict.fromkeys(("1309", "1314", "1315"), errors.BalanceExhausted),
+    "1311": errors.RequestRejected,
+    "1313": errors.QuotaExhausted,
+    **dict.fromkeys(("1316", "1317", "1318", "1319", "1320", "1321"), errors.QuotaExhausted),
+}
+
+STATUSES: Mapping[int, _Kind] = {
+    401: errors.AuthenticationFailed,
+    402: errors.BalanceExhausted,
+    403: errors.AuthenticationFailed,
+    408: errors.ServerFault,
+    409: errors.RateLimited,
+    429: errors.RateLimited,
+    503: errors.Overloaded,
+    529: errors.Overloaded,
+}
+
+FINISH_REASONS: Mapping[str, _Kind] = {
+    "sensitive": errors.ContentRefused,
+    "network_error": errors.ServerFault,
+    "model_context_window_exceeded": errors.PromptTooLong,
+}
+
+ADVICE: Mapping[_Kind, str] = {
+    errors.AuthenticationFailed: "Check ZAI_API_KEY and that it belongs to this endpoint.",
+    errors.BalanceExhausted: "Add balance or a package, or use the endpoint that your plan "
+    "belongs to (coding plan keys work on .../api/coding/paas/v4 only).",
+    errors.QuotaExhausted: "Wait for the reset that the message names, or use another key.",
+    errors.RequestRejected: "Mend the parameter that the message names; a retry cannot help.",
+    errors.PromptTooLong: "Shorten the prompt or use a model with a larger window.",
+    errors.ContentRefused: "The provider's content policy refused; change the content.",
+    errors.RateLimited: "Run fewer requests at once with this key.",
+    errors.Overloaded: "The platform is busy; try again in some minutes.",
+    errors.ServerFault: "The provider failed; try again.",
+    errors.UnexpectedResponse: "Check that the base URL points at an OpenAI-compatible API; "
+    "/chat/completions is added to it.",
+}
+
+
+def from_response(status: int, body: bytes, content_type: str = "") -> ModelError:
+    """Return the error that a failed HTTP answer means."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _not_json(status, body, content_type)
+    return from_data(status, data)
+
+
+def from_data(status: int, data: Any) -> ModelError:
+    """Return the error that decoded JSON means: `{"error": {...}}`, or the documented flat form."""
+    fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    inner = fields.get("error", fields)
+    if isinstance(inner, dict):
+        told = cast("dict[str, Any]", inner)
+        code = str(told.get("code") or "") or None
+        message = str(told.get("message") or told.get("msg") or "")
+    else:
+        code, message = None, str(inner)
+    request_id = str(fields.get("request_id") or "") or None
+    fault = ProviderFault(status, code, message[:1000], request_id)
+    kind = _kind(fault)
+    said = f"the provider said {message[:500]!r}" if message else "the provider gave no reason"
+    label = f"HTTP {status}" + (f", code {code}" if code else "")
+    return kind(f"{_headline(kind)} ({label}): {said}. {ADVICE.get(kind, '')}".rstrip(), fault)
+
+
+def from_finish_reason(reason: str) -> ModelError | None:
+    """Return the error that a finish reason stands for, or None for an ordinary end."""
+    kind = FINISH_REASONS.get(reason)
+    if kind is None:
+        return None
+    fault = ProviderFault(200, None, f"finish_reason {reason}")
+    return kind(f"{_headline(kind)} (finish_reason {reason!r}). {ADVICE[kind]}", fault)
+
+
+def _kind(fault: ProviderFault) -> _Kind:
+    status = fault.status or 0
+    kind = CODES.get(fault.code or "")
+    # 1210 is a catch-all that also means "tokens in request more than max tokens allowed".
+    if kind is errors.RequestRejected and "token" in fault.message and "max" in fault.message:
+        return errors.PromptTooLong
+    if kind is not None:
+        return kind
+    if status in STATUSES:
+        return STATUSES[status]
+    return errors.ServerFault if status >= 500 else errors.RequestRejected
+
+
+def _not_json(status: int, body: bytes, content_type: str) -> ModelError:
+    kind = STATUSES.get(status) or (
+        errors.ServerFault if status >= 500 else errors.UnexpectedResponse
+    )
+    what = content_type.partition(";")[0] or "no content type"
+    text = " ".join(body[:300].decode("utf-8", "replace").split())[:120]
+    fault = ProviderFault(status, None, text)
+    return kind(
+        f"{_headline(kind)} (HTTP {status}): expected JSON, got {what} beginning {text!r}. "
+        f"{ADVICE.get(kind, '')}".rstrip(),
+        fault,
+    )
+
+
+_HEADLINES: Mapping[_Kind, str] = {
+    errors.AuthenticationFailed: "The key was refused",
+    errors.BalanceExhausted: "The account has no balance or package for this request",
+    errors.QuotaExhausted: "The plan's quota is used up",
+    errors.RequestRejected: "The request was rejected",
+    errors.PromptTooLong: "The prompt is too long for the model",
+    errors.ContentRefused: "The content was refused",
+    errors.RateLimited: "Too many requests",
+    errors.Overloaded: "The platform is overloaded",
+    errors.ServerFault: "The provider failed",
+    errors.UnexpectedResponse: "The answer is not the protocol",
+}
+
+
+def _headline(kind: _Kind) -> str:
+    return _HEADLINES[kind]

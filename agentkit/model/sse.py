@@ -1,0 +1,66 @@
+"""An incremental reader of server-sent events over raw bytes.
+
+It survives any chunk boundary: inside a UTF-8 sequence, between CR and LF, inside a field name.
+"""
+
+from __future__ import annotations
+
+from agentkit.errors import UnexpectedResponse
+
+MAX_EVENT = 64 * 1024 * 1024
+"""Bytes of one event; a server that sends more is not speaking the protocol."""
+
+
+class EventReader:
+    """Turns chunks of bytes into the `data` payloads of complete events.
+
+    Only `data` fields matter to GLM's wire; comments, event names and ids are passed over.
+    """
+
+    __slots__ = ("_data", "_size", "_tail")
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the payloads of the events that this chunk completes.
+
+        Raises:
+            UnexpectedResponse: one event is larger than MAX_EVENT.
+        """
+        text = self._tail + chunk
+        held = b""
+        if b"\r" in text:
+            if text.endswith(b"\r"):  # its LF may be in the next chunk
+                text, held = text[:-1], b"\r"
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = text.split(b"\n")
+        self._tail = lines.pop() + held
+        if self._size + len(self._tail) > MAX_EVENT:
+            raise UnexpectedResponse(
+                f"One event of the stream is larger than {MAX_EVENT} bytes; expected lines of "
+                "JSON. Check that the base URL points at a chat-completions endpoint."
+            )
+        return self._lines(lines)
+
+    def finish(self) -> list[bytes]:
+        """Return the payload of a last event that the server did not end with a blank line."""
+        lines = [*self._tail.rstrip(b"\r").split(b"\n"), b""]
+        self._tail = b""
+        return self._lines(lines)
+
+    def _lines(self, lines: list[bytes]) -> list[bytes]:
+        events: list[bytes] = []
+        for line in lines:
+            if not line:
+                if self._data:
+                    events.append(b"\n".join(self._data))
+                    self._data.clear()
+                    self._size = 0
+            elif line.startswith(b"data:"):
+                value = line[6:] if line.startswith(b"data: ") else line[5:]
+                self._data.append(value)
+                self._size += len(value)
+        return events

@@ -1,0 +1,43 @@
+"""Plugins: what other packages add through entry points.
+
+| group | an entry is |
+|---|---|
+| agentkit.tools | a toolset class or a function that makes tools, by short name |
+| agentkit.commands | a click command for the command line |
+| agentkit.checks | a function that `agentkit doctor` calls; returns (is it right, what it found) |
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from agentkit.errors import ConfigError
+
+TOOLS = "agentkit.tools"
+COMMANDS = "agentkit.commands"
+CHECKS = "agentkit.checks"
+
+
+def names(group: str) -> list[str]:
+    """Return the names of a group, sorted, without importing anything."""
+    return sorted({entry.name for entry in entry_points(group=group)})
+
+
+def load(group: str, name: str) -> Any:
+    """Import one entry.
+
+    Raises:
+        ConfigError: no such entry, or it cannot be imported.
+    """
+    found: list[EntryPoint] = [*entry_points(group=group, name=name)]
+    if not found:
+        known = ", ".join(names(group)) or "none are installed"
+        raise ConfigError(f"Nothing called {name!r} in {group}. Known: {known}.")
+    try:
+        return found[0].load()
+    except ImportError as error:
+        raise ConfigError(
+            f"{name!r} ({found[0].value}) cannot be imported: {error}. Install what it needs, for "
+            "example `pip install 'agentkit-glm[all]'`."
+        ) from error

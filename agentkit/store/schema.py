@@ -1,0 +1,45 @@
+"""The SQLite schema as an ordered list of migrations; an old file is brought forward at opening."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from agentkit.errors import LogUnreadable
+
+
+def _first(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE events (run_id TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL,"
+        " kind TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,"
+        " PRIMARY KEY (run_id, seq)) WITHOUT ROWID"
+    )
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first,)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the database to the newest version, in one transaction.
+
+    Raises:
+        LogUnreadable: the file was written by a newer version of agentkit.
+    """
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == len(MIGRATIONS):
+        return
+    if version > len(MIGRATIONS):
+        raise LogUnreadable(
+            f"The log has schema version {version}; this agentkit knows up to "
+            f"{len(MIGRATIONS)}. Upgrade agentkit to open it."
+        )
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may be first
+        for step in MIGRATIONS[version:]:
+            step(db)
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

@@ -1,0 +1,85 @@
+"""A scripted model without a server: the quickest way to test an agent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import orjson
+
+from agentkit.errors import ServerFault
+from agentkit.messages import Message
+from agentkit.model import Emit, Reply, Request, catalog, wire
+from agentkit.model.collect import Collector
+from agentkit.model.providers import ZAI
+from agentkit.testing.script import (
+    Answer,
+    Brain,
+    Json,
+    PrefixCache,
+    Refuse,
+    Say,
+    chunks,
+    sequence,
+)
+
+
+class ScriptedModel:
+    """A model that answers from a script, through the same collector as the real one.
+
+    Args:
+        script: answers in order, or a function from the decoded request to an answer. More
+            requests than answers is an error, so a test notices a loop that goes on.
+        name: a model of the catalog gives replies its price.
+
+    Attributes:
+        requests: the decoded messages of each request so far.
+    """
+
+    provider = "scripted"
+
+    def __init__(self, script: Sequence[Answer | str] | Brain, name: str = "glm-5") -> None:
+        self._brain = script if callable(script) else sequence(script)
+        self._cache = PrefixCache()
+        self._info = catalog.find(name)
+        self.name = name
+        self.requests: list[list[Json]] = []
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together."""
+        return self._info.window if self._info else None
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncGenerator[None]:
+        """Do nothing: there is no connection."""
+        yield
+
+    def encode(self, message: Message) -> bytes:
+        """Return the message as Z.ai's endpoint would get it."""
+        return wire.encode(message, ZAI)
+
+    async def ask(self, request: Request, emit: Emit | None = None) -> Reply:
+        """Return the script's next answer.
+
+        Raises:
+            ServerFault: the script says `Refuse` or `Raw`; use GLMServer to test error mapping.
+            ScriptExhausted: the script has no answer left.
+        """
+        messages = [orjson.loads(message) for message in request.messages]
+        self.requests.append(messages)
+        tools: list[Json] = orjson.loads(request.tools) if request.tools else []
+        body: Json = {"model": self.name, "messages": messages, "tools": tools}
+        answer = self._brain(body)
+        if not isinstance(answer, Say):
+            code = answer.code if isinstance(answer, Refuse) else "none"
+            raise ServerFault(f"The script refuses (code {code}).")
+        collector = Collector(emit)
+        usage = self._cache.usage(body, answer)
+        for chunk in list(chunks(body, answer, usage))[: answer.cut]:
+            collector.feed(orjson.dumps(chunk))
+        reply = collector.reply()
+        cost = self._info.price.cost(reply.usage) if self._info else None
+        return Reply(
+            reply.message, reply.usage, reply.finish_reason, self.name, reply.id, cost_usd=cost
+        )

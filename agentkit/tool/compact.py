@@ -1,0 +1,89 @@
+"""Compaction of JSON Schema: every token of it is paid for in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+_LOCAL = "#/$defs/"
+# Keywords whose values are schemas by name, lists of schemas, or one schema.
+_BY_NAME = ("properties", "patternProperties", "dependentSchemas")
+_LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
+_SINGLE = ("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then")
+
+
+def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema of the same meaning without titles and without needless `$defs`.
+
+    Local definitions are put in place where they are used; only those that contain themselves
+    stay in `$defs`. A default of null is dropped: leaving the argument out says the same.
+    """
+    definitions: Mapping[str, Any] = schema.get("$defs", {})
+    recursive = {name for name in definitions if name in _reachable(definitions[name], definitions)}
+    top = {key: value for key, value in schema.items() if key != "$defs"}
+    result = _rewrite(top, definitions, recursive)
+    kept: dict[str, Any] = {}
+    wanted = _references(result)
+    while wanted:
+        name = min(wanted)
+        kept[name] = _rewrite(definitions[name], definitions, recursive)
+        wanted = (wanted | _references(kept[name])) - kept.keys()
+    if kept:
+        result["$defs"] = dict(sorted(kept.items()))
+    return result
+
+
+def subschemas(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the schemas that stand directly inside a schema."""
+    found: list[Any] = [schema.get(key) for key in _SINGLE]
+    for key in _BY_NAME:
+        found += dict(schema.get(key, {})).values()
+    for key in _LISTS:
+        found += schema.get(key, [])
+    return [cast("Mapping[str, Any]", inner) for inner in found if isinstance(inner, Mapping)]
+
+
+def _rewrite(
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], recursive: set[str]
+) -> dict[str, Any]:
+    name = str(schema.get("$ref", "")).removeprefix(_LOCAL)
+    if name in definitions and name not in recursive:
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        return _rewrite({**definitions[name], **beside}, definitions, recursive)
+
+    def inner(value: Any) -> Any:
+        # A schema may be a bare true or false.
+        if not isinstance(value, Mapping):
+            return value
+        return _rewrite(cast("Mapping[str, Any]", value), definitions, recursive)
+
+    result: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("title", "discriminator") or (key == "default" and value is None):
+            continue
+        if key in _BY_NAME:
+            result[key] = {name: inner(one) for name, one in value.items()}
+        elif key in _LISTS:
+            result[key] = [inner(one) for one in value]
+        elif key in _SINGLE:
+            result[key] = inner(value)
+        else:
+            result[key] = value
+    return result
+
+
+def _references(schema: Mapping[str, Any]) -> set[str]:
+    found = {name for inner in subschemas(schema) for name in _references(inner)}
+    reference = str(schema.get("$ref", ""))
+    if reference.startswith(_LOCAL):
+        found.add(reference.removeprefix(_LOCAL))
+    return found
+
+
+def _reachable(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> set[str]:
+    found: set[str] = set()
+    wanted = _references(schema)
+    while wanted:
+        found |= wanted
+        wanted = {name for one in wanted for name in _references(definitions.get(one, {}))} - found
+    return found

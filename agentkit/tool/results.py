@@ -1,0 +1,114 @@
+"""Results: from whatever a tool returned or raised to text that the model can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic_core import to_json
+
+from agentkit.errors import ToolError
+from agentkit.events import ToolStatus
+from agentkit.tool.base import Artifact, ToolResult
+
+NOTHING = "Done. The tool returned nothing."
+_HEAD = 0.7
+"""Share of an over-long text that is kept from its beginning; the rest is kept from its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended."""
+
+    status: ToolStatus
+    content: str
+    artifacts: tuple[Artifact, ...] = ()
+
+
+def returned(value: object, limit: int) -> Outcome:
+    """Return the outcome of a tool that returned.
+
+    A str is taken as it is, None becomes a short word, everything else becomes JSON. What JSON
+    cannot hold is an error that says so.
+
+    Args:
+        value: what the tool returned.
+        limit: characters; longer text loses its middle.
+    """
+    match value:
+        case str():
+            return Outcome("ok", clip(value, limit))
+        case None:
+            return Outcome("ok", NOTHING)
+        case ToolResult(content=content, artifacts=artifacts, ok=ok):
+            inner = returned(content, limit)
+            status = inner.status if ok else "error"
+            return Outcome(status, inner.content, tuple(artifacts))
+        case Artifact(name=name, media_type=media_type, data=data):
+            said = f"Made the file {name} ({media_type}, {len(data)} bytes)."
+            return Outcome("ok", said, (value,))
+        case _:
+            return _as_json(value, limit)
+
+
+def raised(error: BaseException, limit: int) -> Outcome:
+    """Return the outcome of a tool that raised; a traceback is nothing for a model."""
+    if isinstance(error, ToolError):
+        return Outcome("error", clip(str(error) or type(error).__name__, limit))
+    hint = "Check the arguments; if they are right, try another way."
+    return Outcome("error", clip(f"{describe(error)}\n{hint}", limit))
+
+
+def describe(error: BaseException) -> str:
+    """Return type and message of an exception; those inside a group too."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        message = ""
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return "\n".join([text, *(f"- {describe(inner)}" for inner in group.exceptions[:8])])
+    return text
+
+
+def clip(text: str, limit: int) -> str:
+    """Return text that UTF-8 can hold, of about `limit` characters at most.
+
+    The head and the tail stay, because a table's header stands first and an error stands last.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode(errors="backslashreplace").decode()
+    if len(text) <= limit:
+        return text
+    head = int(limit * _HEAD)
+    tail = limit - head
+    note = (
+        f"\n\n[... {len(text) - limit} of {len(text)} characters left out here; ask for less at "
+        "once to see them ...]\n\n"
+    )
+    return f"{text[:head]}{note}{text[len(text) - tail :]}"
+
+
+def _as_json(value: object, limit: int) -> Outcome:
+    kind = type(value).__name__
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Outcome("error", _unfit("bytes, which are no text", kind))
+    if isinstance(value, Iterator):
+        return Outcome("error", _unfit("an iterator, which was not read", kind))
+    try:
+        text = to_json(value, inf_nan_mode="strings").decode()
+    except Exception as error:  # noqa: BLE001 - foreign serializers may raise anything
+        return Outcome("error", _unfit(f"a value that JSON cannot hold ({describe(error)})", kind))
+    return Outcome("ok", clip(text, limit))
+
+
+def _unfit(what: str, kind: str) -> str:
+    return (
+        f"The tool ran, but it returned {what[:300]} (type {kind}), so its result cannot be "
+        "shown. Calling it again gives the same; go on without it. (For its author: return text, "
+        "JSON values or a ToolResult with artifacts.)"
+    )

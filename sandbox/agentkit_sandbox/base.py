@@ -1,0 +1,173 @@
+"""What a sandbox is to its users: a policy, a session that runs programs, results, errors.
+
+    SandboxError
+    ├── SandboxUnavailable   no program can be run on this machine now; the text says the way out
+    ├── PolicyNotInForce     a limit did not take effect, so nothing was run
+    └── SandboxLost          the sandbox ended or broke the protocol; its state is gone
+
+The two protocols are all that a back end has to offer. A back end for Kubernetes would create one
+pod for each session (RuntimeClass gvisor, no service account token, a NetworkPolicy that refuses
+all) with the same program as its command, and speak the same frames over the pod's `attach`
+subresource, which has standard input and output like Docker's; a pod whose attach ends sees the
+end of its input and exits, and `activeDeadlineSeconds` stands in for the reaper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+MIB: Final = 1024 * 1024
+
+Status = Literal["ok", "error", "timeout", "cancelled", "crashed"]
+
+
+class SandboxError(Exception):
+    """Root of the errors of this package; each message is a whole sentence."""
+
+
+class SandboxUnavailable(SandboxError):
+    """No program can be run here now: no daemon, no image, no rights."""
+
+
+class PolicyNotInForce(SandboxError):
+    """A limit of the policy did not take effect, so the sandbox was refused."""
+
+
+class SandboxLost(SandboxError):
+    """The sandbox ended, broke the protocol or missed the host's deadline; its state is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPolicy:
+    """What a sandbox may use; each limit is checked to be in force before a program runs.
+
+    Attributes:
+        image: name of the image; None takes the one that `agentkit sandbox build` makes.
+        memory_mb: memory of all processes and temporary files together, MiB; there is no swap.
+        cpus: processors.
+        pids: processes and threads at a time.
+        files: open files of one process.
+        file_mb: size of one file, MiB.
+        workspace_mb: size of the working directory, MiB.
+        workspace_inodes: number of files in the working directory.
+        tmp_mb: size of /tmp, MiB.
+        shm_mb: size of /dev/shm, MiB.
+        idle_seconds: a sandbox that is not spoken to for so long ends itself.
+        start_seconds: how long a start may take.
+        artifact_mb: size of one file that may leave, MiB.
+        artifacts: number of files that may leave after one call.
+        artifacts_mb: size of all files that may leave after one call, MiB.
+        output_kb: how much of each of stdout and stderr is kept from its beginning, KiB; the
+            last 32 KiB are kept as well.
+        preload: modules that every fresh kernel has at once; missing ones are left out.
+        runtime: the container runtime; None takes the daemon's default.
+    """
+
+    image: str | None = None
+    memory_mb: int = 512
+    cpus: float = 1.0
+    pids: int = 64
+    files: int = 256
+    file_mb: int = 128
+    workspace_mb: int = 128
+    workspace_inodes: int = 4096
+    tmp_mb: int = 64
+    shm_mb: int = 16
+    idle_seconds: float = 1800.0
+    start_seconds: float = 60.0
+    artifact_mb: int = 10
+    artifacts: int = 20
+    artifacts_mb: int = 50
+    output_kb: int = 256
+    preload: tuple[str, ...] = ("numpy", "matplotlib.pyplot")
+    runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that came out of a sandbox.
+
+    Attributes:
+        name: made safe by the host: no folder, no leading dot, no control characters.
+        media_type: from the content where it is known, else application/octet-stream.
+        data: the bytes.
+    """
+
+    name: str
+    media_type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a program did.
+
+    Attributes:
+        status: "ok"; "error" (it raised); "timeout"; "cancelled"; "crashed" (its process died).
+        stdout: what it printed, the middle left out where it is long.
+        stderr: the same for standard error.
+        value: repr of the last expression, or None.
+        error: a short traceback, or None.
+        detail: why the process died or was killed, or "".
+        state_lost: variables are gone; files in the working directory are still there.
+        artifacts: files that the call made or changed.
+        skipped: name and reason of each changed file that did not leave the sandbox.
+        seconds: wall time inside the sandbox.
+    """
+
+    status: Status
+    stdout: str = ""
+    stderr: str = ""
+    value: str | None = None
+    error: str | None = None
+    detail: str = ""
+    state_lost: bool = False
+    artifacts: tuple[File, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+
+
+class Sandbox(Protocol):
+    """One isolated session. Calls follow one another; a second at once waits for the first."""
+
+    async def execute(
+        self,
+        code: str,
+        timeout: float = 30.0,  # noqa: ASYNC109 (enforced inside, where output and state survive)
+        *,
+        on_output: Callable[[str], None] | None = None,
+    ) -> ExecResult:
+        """Run a Python program; variables stay from call to call.
+
+        Args:
+            code: the program.
+            timeout: seconds; then it is interrupted, and killed a second later.
+            on_output: called with each piece of output as it arrives.
+
+        Raises:
+            SandboxLost: the session is of no more use.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the session and leave nothing behind. May be called twice."""
+        ...
+
+
+class Backend(Protocol):
+    """Where sandboxes come from."""
+
+    async def start(self, policy: SandboxPolicy) -> Sandbox:
+        """Start a sandbox whose kernel is ready.
+
+        Raises:
+            SandboxUnavailable: none can be had here; the text says why and the way out.
+            PolicyNotInForce: a limit did not take effect.
+        """
+        ...
+
+    async def reap(self) -> int:
+        """Remove sandboxes whose owner is gone; return how many."""
+        ...

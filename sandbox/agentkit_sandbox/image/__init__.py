@@ -1,0 +1,1 @@
+"""The sandbox image: one Dockerfile, two ways to its base."""

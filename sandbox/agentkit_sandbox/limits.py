@@ -1,0 +1,120 @@
+"""A policy as Docker's settings, and the proof that each of its limits is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agentkit_sandbox.base import MIB, PolicyNotInForce, SandboxPolicy
+
+WORKSPACE: Final = "/workspace"
+TMP: Final = "/tmp"  # noqa: S108 (inside the container, a tmpfs of its own)
+
+
+def host_config(policy: SandboxPolicy, uid: int) -> dict[str, Any]:
+    """Return the arguments of docker's `create_host_config` for one sandbox."""
+    owner = f"uid={uid},gid={uid},mode=0700,nosuid,nodev"
+    tmpfs = {
+        WORKSPACE: f"size={policy.workspace_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
+        TMP: f"size={policy.tmp_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
+    }
+    limits = {"nofile": policy.files, "fsize": policy.file_mb * MIB, "core": 0}
+    return {
+        "network_mode": "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "mem_limit": policy.memory_mb * MIB,
+        "memswap_limit": policy.memory_mb * MIB,
+        "nano_cpus": round(policy.cpus * 1e9),
+        "pids_limit": policy.pids,
+        "shm_size": policy.shm_mb * MIB,
+        "ipc_mode": "private",
+        "tmpfs": tmpfs,
+        "ulimits": [{"Name": key, "Soft": top, "Hard": top} for key, top in limits.items()],
+        # The default driver would write what passes through the channel to the host's disk.
+        "log_config": {"Type": "none", "Config": {}},
+        "auto_remove": True,
+        "runtime": policy.runtime,
+    }
+
+
+def check_settings(policy: SandboxPolicy, uid: int, info: Mapping[str, Any]) -> None:
+    """Compare what the daemon made of the settings with what was asked for.
+
+    Args:
+        policy: what was asked for.
+        uid: user id of the sandbox.
+        info: the daemon's `inspect` of the running container.
+
+    Raises:
+        PolicyNotInForce: names each setting that differs.
+    """
+    host, config = info["HostConfig"], info["Config"]
+    wanted: dict[str, tuple[Any, Any]] = {
+        "user": (config["User"], f"{uid}:{uid}"),
+        "network": (host["NetworkMode"], "none"),
+        "read-only root": (host["ReadonlyRootfs"], True),
+        "dropped capabilities": (host["CapDrop"], ["ALL"]),
+        "added capabilities": (host["CapAdd"] or [], []),
+        "privileged": (host["Privileged"], False),
+        "security options": (host["SecurityOpt"], ["no-new-privileges"]),
+        "memory": (host["Memory"], policy.memory_mb * MIB),
+        "memory and swap": (host["MemorySwap"], policy.memory_mb * MIB),
+        "processors": (host["NanoCpus"], round(policy.cpus * 1e9)),
+        "processes": (host["PidsLimit"], policy.pids),
+        "ipc": (host["IpcMode"], "private"),
+        "process namespace": (host["PidMode"], ""),
+        "log driver": (host["LogConfig"]["Type"], "none"),
+        "removal at the end": (host["AutoRemove"], True),
+        "bind mounts": (host["Binds"] or [], []),
+        "mounts": ([mount for mount in info["Mounts"] if mount.get("Type") != "tmpfs"], []),
+        "devices": (host["Devices"] or [], []),
+    }
+    _refuse({key: pair for key, pair in wanted.items() if pair[0] != pair[1]})
+
+
+def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> None:
+    """Compare what the supervisor found from inside with the policy.
+
+    The daemon's settings are a wish: on a system without the matching cgroup controller a limit
+    is dropped. The supervisor has run no foreign code yet when it reports.
+
+    Raises:
+        PolicyNotInForce: names each limit that is not in force.
+    """
+    exact: dict[str, Any] = {
+        "pid": 1,
+        "uid": uid,
+        "gid": uid,
+        "groups": [],
+        "capabilities": 0,
+        "no_new_privileges": True,
+        "seccomp": True,
+        "read_only": True,
+        "interfaces": ["lo"],
+        "files": policy.files,
+        "file_bytes": policy.file_mb * MIB,
+        "core_bytes": 0,
+    }
+    wrong = {key: (facts.get(key), value) for key, value in exact.items() if facts.get(key) != value}
+    at_most = {
+        "memory": policy.memory_mb * MIB,
+        "pids": policy.pids,
+        "workspace_bytes": policy.workspace_mb * MIB,
+        "tmp_bytes": policy.tmp_mb * MIB,
+    }
+    for key, top in at_most.items():
+        found = facts.get(key)
+        if not isinstance(found, int) or not 0 < found <= top:
+            wrong[key] = (found, f"at most {top}")
+    _refuse(wrong)
+
+
+def _refuse(wrong: Mapping[str, tuple[Any, Any]]) -> None:
+    if wrong:
+        listed = "; ".join(f"{key} is {found!r}, not {top!r}" for key, (found, top) in wrong.items())
+        raise PolicyNotInForce(
+            f"The sandbox was refused because limits are not in force: {listed}. "
+            "Check the daemon's security options and cgroup controllers with `docker info`."
+        )

@@ -1,0 +1,71 @@
+"""Who owns a sandbox, written as labels; and which sandboxes have lost their owner."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+MARK: Final = "agentkit.sandbox"
+MAX_AGE: Final = 24 * 3600.0  # seconds; for owners that cannot be looked up from here
+
+
+def owner_labels(pid: int | None = None) -> dict[str, str]:
+    """Return the labels that name a process beyond doubt: host, boot, namespace, id, start."""
+    pid = os.getpid() if pid is None else pid
+    return {
+        MARK: "1",
+        f"{MARK}.host": socket.gethostname(),
+        f"{MARK}.boot": _boot(),
+        f"{MARK}.namespace": _namespace(),
+        f"{MARK}.pid": str(pid),
+        f"{MARK}.started": started(pid) or "",
+        f"{MARK}.created": f"{time.time():.0f}",
+    }
+
+
+def is_orphan(labels: Mapping[str, str], now: float | None = None) -> bool:
+    """Say whether a sandbox's owner is surely gone.
+
+    An owner on another host, or in another process namespace of this boot, cannot be seen from
+    here: its sandbox counts as orphaned only when it is older than a day.
+    """
+    if labels.get(MARK) != "1":
+        return False
+    same_host = labels.get(f"{MARK}.host") == socket.gethostname()
+    same_boot = labels.get(f"{MARK}.boot") == _boot()
+    if same_host and not same_boot:
+        return True
+    if same_boot and labels.get(f"{MARK}.namespace") == _namespace():
+        pid = labels.get(f"{MARK}.pid", "")
+        return not pid.isdigit() or started(int(pid)) != labels.get(f"{MARK}.started")
+    created = labels.get(f"{MARK}.created", "")
+    age = (time.time() if now is None else now) - (float(created) if created.isdigit() else 0.0)
+    return age > MAX_AGE
+
+
+def started(pid: int) -> str | None:
+    """Return when a process was started, in clock ticks since boot, or None when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name in brackets may hold spaces and brackets
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""

@@ -1,0 +1,11 @@
+"""What this package reads from the environment; nothing else in it does."""
+
+from __future__ import annotations
+
+import os
+
+
+def may_install() -> bool:
+    """Say whether system packages may be installed (AGENTKIT_NO_INSTALL is unset, "" or "0")."""
+    # agentkit.config is out of reach: this package imports nothing of agentkit.
+    return os.environ.get("AGENTKIT_NO_INSTALL", "") in ("", "0")  # noqa: TID251

@@ -1,0 +1,226 @@
+"""Both stores keep the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentkit.errors import LogUnreadable, RunNotFound, SequenceConflict, StoreError
+from agentkit.events import (
+    BODIES,
+    ArtifactRef,
+    Event,
+    Noted,
+    Replied,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+    ToolFinished,
+    ToolStarted,
+    UserMessage,
+    dump_body,
+    load_body,
+    new_run_id,
+    now,
+)
+from agentkit.messages import Assistant, Image, Text, ToolCall
+from agentkit.store import MemoryStore, SQLiteStore
+from agentkit.store.schema import MIGRATIONS
+from agentkit.usage import Limits, Usage
+
+EXAMPLES = (
+    RunStarted(agent="a", model="glm-5", provider="zai", instructions="0", tools="1"),
+    RunStarted(
+        agent="a",
+        model="glm-5",
+        provider="zai",
+        instructions="0",
+        tools="1",
+        limits=Limits(turns=None, cost_usd=0.5),
+        parent_run="p",
+        parent_call="c",
+    ),
+    UserMessage(content="你好, Привет"),
+    UserMessage(content=(Text("see"), Image("https://example.org/a.png"))),
+    Replied(
+        message=Assistant("a", "t", (ToolCall("c", "f", '{"a":'),)),
+        usage=Usage(10, 5, 3, 1),
+        cost_usd=None,
+        finish_reason="tool_calls",
+        model="glm-5",
+        request_digest="d",
+        seconds=1.5,
+        first_delta_seconds=0.2,
+        faults=("mended",),
+    ),
+    ToolStarted(call_id="c", name="f", arguments={"a": [1, {"b": None}]}, repairs=("r",)),
+    ToolFinished(
+        call_id="c",
+        name="f",
+        status="ok",
+        content="done",
+        artifacts=(ArtifactRef("a.png", "image/png", "0" * 64, 9),),
+    ),
+    Noted(topic="window", text="full", data={"tokens": 1}),
+    RunInterrupted(reason="cancelled"),
+    RunFailed(error="LimitExceeded", message="turns"),
+    RunFinished(output="o", turns=1, usage=Usage(), cost_usd=0.1, seconds=2.0),
+)
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request, tmp_path):
+    made = SQLiteStore(tmp_path / "log") if request.param == "sqlite" else MemoryStore()
+    yield made
+    asyncio.run(made.close())
+
+
+def events(run_id, *bodies, start=0):
+    return [Event(run_id, start + index, now(), body) for index, body in enumerate(bodies)]
+
+
+def test_every_kind_has_an_example_here():
+    assert {body.kind for body in EXAMPLES} == set(BODIES)
+
+
+@pytest.mark.parametrize("body", EXAMPLES, ids=lambda body: body.kind)
+def test_a_body_comes_back_from_its_json_as_it_was(body):
+    assert load_body(body.kind, body.version, dump_body(body)) == body
+
+
+def test_events_come_back_in_order_and_equal(store):
+    async def main():
+        run_id = new_run_id()
+        written = events(run_id, *EXAMPLES)
+        await store.append(run_id, written[:4], 0)
+        await store.append(run_id, written[4:], 4)
+        assert await store.load(run_id) == written
+        assert await store.load(run_id[:20]) == written
+
+    asyncio.run(main())
+
+
+def test_of_two_writers_at_the_same_place_one_wins_and_the_other_is_told(store):
+    async def main():
+        run_id = new_run_id()
+        await store.append(run_id, events(run_id, EXAMPLES[0]), 0)
+        with pytest.raises(SequenceConflict):
+            await store.append(run_id, events(run_id, EXAMPLES[2]), 0)
+        with pytest.raises(SequenceConflict):
+            await store.append(run_id, events(run_id, EXAMPLES[2], start=5), 5)
+        assert len(await store.load(run_id)) == 1
+
+    asyncio.run(main())
+
+
+def test_runs_are_listed_newest_first_with_their_last_kind(store):
+    async def main():
+        for number in range(3):
+            run_id = f"{number:012x}{'0' * 12}"
+            await store.append(run_id, events(run_id, EXAMPLES[0], *EXAMPLES[-1:]), 0)
+        listed = await store.runs(2)
+        assert [run.run_id[:12] for run in listed] == [f"{2:012x}", f"{1:012x}"]
+        assert {(run.events, run.last_kind) for run in listed} == {(2, "run_finished")}
+
+    asyncio.run(main())
+
+
+def test_an_unknown_run_and_an_ambiguous_prefix_are_told(store):
+    async def main():
+        for run_id in ("abc1", "abc2"):
+            await store.append(run_id, events(run_id, EXAMPLES[0]), 0)
+        for wrong in ("zzz", "abc"):
+            with pytest.raises(RunNotFound, match=wrong):
+                await store.load(wrong)
+
+    asyncio.run(main())
+
+
+@given(data=st.binary(max_size=2000))
+def test_a_blob_comes_back_by_its_hash(data, tmp_path_factory):
+    async def main():
+        for store in (MemoryStore(), SQLiteStore(tmp_path_factory.mktemp("blobs"))):
+            handle = await store.put_blob(data)
+            assert await store.put_blob(data) == handle
+            assert await store.get_blob(handle) == data
+
+    asyncio.run(main())
+
+
+def test_a_missing_a_damaged_and_an_impossible_blob_are_told(tmp_path):
+    async def main():
+        store = SQLiteStore(tmp_path)
+        handle = await store.put_blob(b"x" * 300_000)
+        (tmp_path / "blobs" / handle[:2] / handle).write_bytes(b"y")
+        for wrong in (handle, "0" * 64, "../../etc/passwd"):
+            with pytest.raises(StoreError):
+                await store.get_blob(wrong)
+
+    asyncio.run(main())
+
+
+def test_a_log_from_a_newer_version_is_refused(tmp_path):
+    db = sqlite3.connect(tmp_path / "runs.db")
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    db.close()
+    with pytest.raises(LogUnreadable, match="Upgrade"):
+        asyncio.run(SQLiteStore(tmp_path).load("x"))
+    with pytest.raises(LogUnreadable, match="Upgrade"):
+        load_body("replied", 99, b"{}")
+    with pytest.raises(LogUnreadable, match="Upgrade"):
+        load_body("unheard_of", 1, b"{}")
+
+
+def test_a_damaged_database_and_a_damaged_event_are_told_apart_from_bugs(tmp_path):
+    (tmp_path / "runs.db").write_bytes(b"this is no database" * 500)
+    with pytest.raises(LogUnreadable, match="damaged"):
+        asyncio.run(SQLiteStore(tmp_path).load("x"))
+    with pytest.raises(LogUnreadable, match="damaged"):
+        load_body("user_message", 1, b'{"content": 5}')
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="folder"):
+        asyncio.run(SQLiteStore(tmp_path / "file" / "log").load("x"))
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path):
+    program = textwrap.dedent(
+        """
+        import asyncio, sys
+        from agentkit.events import Event, Noted, now
+        from agentkit.store import SQLiteStore
+
+        async def main():
+            store = SQLiteStore(sys.argv[1])
+            for seq in range(100_000):
+                body = Noted(topic="n", text=str(seq))
+                await store.append("run", [Event("run", seq, now(), body)], seq)
+                print(seq, flush=True)
+
+        asyncio.run(main())
+        """
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            if int(line) >= 200:
+                break
+        os.kill(process.pid, signal.SIGKILL)
+        acknowledged = [line for line in process.stdout.read().splitlines() if line.isdigit()]
+    last = int(acknowledged[-1]) if acknowledged else 200
+    log = asyncio.run(SQLiteStore(tmp_path).load("run"))
+    assert [event.seq for event in log] == list(range(len(log)))
+    assert len(log) > last
