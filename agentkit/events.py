@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
 
 from agentkit.errors import LogUnreadable
 from agentkit.messages import Assistant, Content
 from agentkit.usage import Limits, Usage
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 ToolStatus = Literal["ok", "error", "timeout", "cancelled", "denied", "unknown"]
 
@@ -300,7 +302,7 @@ def load_body(kind: str, version: int, data: bytes | str) -> Body:
         )
     try:
         return _adapter(kind).validate_json(data)
-    except ValidationError as error:
+    except ValueError as error:  # pydantic's ValidationError is one
         raise LogUnreadable(f"An event of kind {kind!r} is damaged: {error}") from error
 
 
@@ -322,4 +324,6 @@ def dump_line(event: Event) -> bytes:
 
 @cache
 def _adapter(kind: str) -> TypeAdapter[Body]:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - 20 ms that only readers of logs need
+
     return TypeAdapter(BODIES[kind])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agentkit.events import Body, ToolStarted
-from agentkit.tool import tool
 
 StepStatus = Literal["pending", "in_progress", "done"]
 
@@ -20,7 +19,6 @@ class Step:
     status: StepStatus = "pending"
 
 
-@tool(read_only=True, idempotent=True)
 def update_plan(steps: list[Step]) -> str:
     """Write down or update your plan for this task. Send all steps each time, in order.
 

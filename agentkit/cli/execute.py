@@ -18,6 +18,9 @@ from agentkit.cli.live import View, spending
 from agentkit.events import Ephemeral, Event, RunFinished, dump_line
 from agentkit.usage import Spent
 
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code after SIGTERM, as shells give it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -93,9 +96,19 @@ def _terminated_like_interrupted() -> Generator[None]:
     """Let SIGTERM end the run as Ctrl-C does: the log says so and no container stays."""
     task = asyncio.current_task()
     assert task is not None
+    terminated: list[bool] = []
+
+    def terminate() -> None:
+        terminated.append(True)
+        task.cancel()
+
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    loop.add_signal_handler(signal.SIGTERM, terminate)
     try:
         yield
+    except asyncio.CancelledError:
+        if terminated:
+            raise click.exceptions.Exit(TERMINATED) from None
+        raise
     finally:
         loop.remove_signal_handler(signal.SIGTERM)

@@ -55,8 +55,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    configure_log(Settings.load().log_level)
     try:
+        configure_log(Settings.load().log_level)
         code = cli.main(prog_name="agentkit", standalone_mode=False)
     except click.exceptions.Abort:
         code = INTERRUPTED

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from agentkit.cli.setup_host import Done, Host, Problem
 
-_AGENTKIT = "from agentkit.cli.main import main; main()"
 _PATIENCE = 60.0  # seconds for a started daemon to answer
 _CAP_SYS_ADMIN = 21  # number of the capability in linux/capability.h; a daemon mounts file systems
 # A daemon for sandboxes needs no network of its own: they have none. This is the second try, for
@@ -92,7 +91,7 @@ def build_image(host: Host, python: Path) -> None:
     Raises:
         Problem: forbidden, or the build failed.
     """
-    agentkit = [str(python), "-I", "-c", _AGENTKIT]
+    agentkit = [str(python), "-I", "-m", "agentkit.cli.main"]
     if host.run("image", [*agentkit, "sandbox", "build", "--check"]).code == 0:
         return
     if host.no_install:
@@ -101,12 +100,7 @@ def build_image(host: Host, python: Path) -> None:
             "run `agentkit sandbox build` once",
         )
     with host.timed("image", "agentkit sandbox build makes the image that code runs in"):
-        done = host.run("image", [*agentkit, "sandbox", "build"])
-        makers = ("mmdebstrap", "debootstrap")
-        if done.code and host.root and host.find("apt-get") and not any(map(host.find, makers)):
-            # Where no registry answers, the base is made from the distribution's packages.
-            host.apt_install("image", makers[:1], "mmdebstrap is missing")
-            done = host.run("image", [*agentkit, "sandbox", "build"])
+        done = host.run("image", [*agentkit, "sandbox", "build"], echo=True)
         if done.code:
             raise Problem(
                 f"the sandbox image cannot be made ({_last_line(done.text)})",

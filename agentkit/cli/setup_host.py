@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _HEARTBEAT = 30.0  # seconds between two signs of life of a long command
+_TICK = 0.2  # seconds between two looks at a command
 _GRACE = 60.0  # seconds in which an interrupted command ends by itself: apt must not be cut short
 _LISTS_FRESH = 24 * 3600.0  # seconds for which apt's package lists are taken as they are
 _LOG_LIMIT = 4_000_000  # bytes after which the log starts anew
@@ -126,6 +127,7 @@ class Host:
         *,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        echo: bool = False,
     ) -> Done:
         """Run a command to its end; what it prints goes to the log, signs of life to stderr.
 
@@ -134,6 +136,8 @@ class Host:
             argv: program and arguments.
             cwd: folder to run in.
             env: variables on top of the host's own.
+            echo: say each line that the command prints; of one that fails, all but the last,
+                which is for the `Problem` to tell.
         """
         with self._opened_log() as log:
             log.write(f"\n$ {shlex.join(argv)}\n".encode())
@@ -150,9 +154,13 @@ class Host:
                 )
             except OSError as error:
                 return Done(127, f"{argv[0]}: {error.strerror}")
-            code = self._wait(step, child)
-            log.seek(begin)
-            return Done(code, log.read().decode(errors="replace"))
+            printed = _Printed(log.fileno(), begin)
+            try:
+                code = self._wait(step, child, printed if echo else None)
+            except KeyboardInterrupt:
+                _let_end(child)
+                raise
+            return Done(code, printed.text())
 
     def failure(self, what: str, done: Done) -> Problem:
         """The problem behind a failed pip or apt, told in one sentence instead of its output."""
@@ -233,22 +241,54 @@ class Host:
             log.truncate(0)
         return log
 
-    def _wait(self, step: str, child: subprocess.Popen[bytes]) -> int:
+    def _wait(self, step: str, child: subprocess.Popen[bytes], printed: _Printed | None) -> int:
         started = time.monotonic()
-        try:
-            while True:
-                try:
-                    return child.wait(_HEARTBEAT)
-                except subprocess.TimeoutExpired:
-                    self.say(step, f"still at it after {time.monotonic() - started:.0f} s")
-        except KeyboardInterrupt:
-            # The terminal sent Ctrl-C to the child as well: let it end cleanly before we do.
+        heartbeat = started + _HEARTBEAT
+        while True:
             try:
-                child.wait(_GRACE)
-            except (KeyboardInterrupt, subprocess.TimeoutExpired):
-                child.kill()
-                child.wait()
-            raise
+                code = child.wait(_TICK)
+            except subprocess.TimeoutExpired:
+                code = None
+            for line in printed.fresh_lines(code) if printed else ():
+                self.say(step, line)
+            if code is not None:
+                return code
+            if time.monotonic() >= heartbeat:
+                heartbeat += _HEARTBEAT
+                self.say(step, f"still at it after {time.monotonic() - started:.0f} s")
+
+
+class _Printed:
+    """What a command has printed so far, read back from the log."""
+
+    def __init__(self, log: int, begin: int) -> None:
+        self._log = log
+        self._begin = begin
+        self._told = 0
+        self._seen = 0
+
+    def text(self) -> str:
+        return os.pread(self._log, _LOG_LIMIT, self._begin).decode(errors="replace")
+
+    def fresh_lines(self, code: int | None) -> list[str]:
+        """Lines to tell now: each at the second look, when it is clear that it is not the last."""
+        lines = self.text().splitlines()
+        if code is None:
+            until, self._seen = self._seen, len(lines)
+        else:
+            until = len(lines) if code == 0 else len(lines) - 1
+        fresh = lines[self._told : until]
+        self._told += len(fresh)
+        return fresh
+
+
+def _let_end(child: subprocess.Popen[bytes]) -> None:
+    """Wait for a child that the terminal's Ctrl-C has reached as well; then insist."""
+    try:
+        child.wait(_GRACE)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):
+        child.kill()
+        child.wait()
 
 
 _UNATTENDED = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a", "LC_ALL": "C.UTF-8"}

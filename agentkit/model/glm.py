@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
@@ -28,7 +28,7 @@ _log = structlog.get_logger("agentkit.model")
 
 # Between two chunks; GLM-5 was reported to take 130 s for an average answer, unstreamed.
 TIMEOUT = httpx.Timeout(connect=10.0, read=300.0, write=60.0, pool=None)
-CONNECTIONS = httpx.Limits(max_connections=256, max_keepalive_connections=64)
+CONNECTIONS = httpx.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=60)
 MAX_ERROR_BODY = 1 << 16
 
 
@@ -82,7 +82,7 @@ class GLM:
             for tools in (False, True)
         }
         self._tls: ssl.SSLContext | None = None
-        self._clients: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, int]] = {}
+        self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
 
     def __repr__(self) -> str:
         return f"GLM({self._name!r}, base_url={self._base_url!r})"
@@ -113,29 +113,27 @@ class GLM:
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[None]:
-        """Share one connection pool among all who are inside, in one event loop.
+        """Keep connections open while somebody is inside, shared by all in one event loop.
 
         Raises:
             ConfigError: no key for an endpoint that is not on this machine.
         """
         self._require_key()
         loop = asyncio.get_running_loop()
-        client, users = self._clients.get(loop) or (self._client(), 0)
-        self._clients[loop] = (client, users + 1)
+        lanes = self._lanes.setdefault(loop, _Lanes(self._client))
+        lanes.users += 1
         try:
             yield
         finally:
-            client, users = self._clients[loop]
-            self._clients[loop] = (client, users - 1)
-            if users == 1:
-                del self._clients[loop]
-                await client.aclose()
+            lanes.users -= 1
+            if not lanes.users:
+                del self._lanes[loop]
+                await lanes.close()
 
     async def ask(self, request: Request, emit: Emit | None = None) -> Reply:
         """Send a request and return the whole answer; see `agentkit.model.base.Model`."""
         body = wire.body(request, self._fields[bool(request.tools)])
-        async with self.connect():
-            client, _ = self._clients[asyncio.get_running_loop()]
+        async with self.connect(), self._lanes[asyncio.get_running_loop()].one() as client:
             for attempt in count(1):
                 collector = Collector(emit)
                 try:
@@ -222,6 +220,38 @@ class GLM:
             verify=self._tls,
             trust_env=not self._is_local(),  # a proxy cannot reach this machine's loopback
         )
+
+
+class _Lanes:
+    """HTTP clients with one connection each, handed to one request at a time.
+
+    httpcore's pool walks all its connections at every step of every request: with 50 runs in one
+    pool that alone took as long as everything else.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
+        self._make = make
+        self._idle: list[httpx.AsyncClient] = []
+        self._all: list[httpx.AsyncClient] = []
+        self.users = 0
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[httpx.AsyncClient]:
+        """Lend a client that nobody else uses meanwhile."""
+        if self._idle:
+            client = self._idle.pop()
+        else:
+            client = self._make()
+            self._all.append(client)
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._all:
+            await client.aclose()
 
 
 async def _streamed(response: httpx.Response, collector: Collector, start: float) -> float | None:

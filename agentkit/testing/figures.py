@@ -110,7 +110,8 @@ def scores(table: Table) -> list[Figure]:
             for index, name in models.items()
             if index < len(cells) and (value := number(cells[index])) is not None
         ]
-        if len(row) > 1 and all(0 < figure.value <= 100 for figure in row):
+        about = {figure.model.lower() for figure in row}
+        if len(about) > 1 and "glm-5" in about and all(0 < figure.value <= 100 for figure in row):
             figures += row
     return figures
 
@@ -145,12 +146,16 @@ def number(cell: str) -> float | None:
     return float(found[1].replace(",", ".")) if found else None
 
 
-def disagreements(figures: Sequence[Figure]) -> list[tuple[Figure, Figure]]:
-    """Return pairs of figures about the same thing with different values, each pair once."""
+def differences(figures: Sequence[Figure]) -> list[tuple[Figure, Figure]]:
+    """Return pairs of figures on the same thing with different values, each pair once.
+
+    Versions of a rival count as one model here ("Claude Opus 4.5" and "4.6"), because a source
+    that names another version is just what a reader should be told.
+    """
     first: dict[tuple[str, str], Figure] = {}
     found: dict[tuple[str, str, float], tuple[Figure, Figure]] = {}
     for figure in figures:
-        key = (_key(figure.subject), figure.model.lower())
+        key = (_key(figure.subject), _family(figure.model))
         known = first.setdefault(key, figure)
         if known.value != figure.value:
             found.setdefault((*key, figure.value), (known, figure))
@@ -184,6 +189,10 @@ def _is_rival(name: str) -> bool:
 
 
 def _key(subject: str) -> str:
-    name = re.sub(r"\(.*?\)|（.*?）|w/ tools|with tools", "", subject.lower())
-    name = name.replace("humanity's last exam", "hle").replace("’", "'")
-    return re.sub(r"[^a-z0-9]+", "", name)
+    name = re.sub(r"[(（].*?[)）]|(w/|with|avec|con) \w+", "", subject.lower().replace("’", "'"))
+    name = name.replace("humanity's last exam", "hle").replace("verified", "")
+    return re.sub(r"[^a-z]+", "", name) + "".join(re.findall(r"20\d\d", name))
+
+
+def _family(model: str) -> str:
+    return "glm-5" if model.lower() == "glm-5" else re.sub(r"[^a-z]+", "", model.lower())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -17,7 +17,7 @@ from agentkit.testing.figures import (
     Figure,
     Line,
     Table,
-    disagreements,
+    differences,
     hit_lines,
     prices,
     read_lines,
@@ -46,35 +46,37 @@ import matplotlib.pyplot as plt
 
 scores = {scores}
 prices = {prices}
+panels = [panel for panel in (
+    (scores, "Benchmark scores", "points, higher is better"),
+    (prices, "Prices", "USD per million tokens, lower is better"),
+) if panel[0]]
+names = list(dict.fromkeys(name for panel in panels for row in panel[0].values() for name in row))
+names.sort(key=lambda name: name != "GLM-5")
+greys = ["#8b949e", "#d29922", "#2da44e", "#8250df", "#bf3989", "#57606a", "#0a7ea4"]
+colors = {{name: "#1f6feb" if name == "GLM-5" else greys[at % 7] for at, name in enumerate(names)}}
 
 
 def bars(axis, rows, title, unit):
-    """Draw one group of bars for each row, one bar for each model."""
-    models = list(dict.fromkeys(model for row in rows.values() for model in row))
-    width = 0.8 / len(models)
-    for at, model in enumerate(models):
-        have = [(x, row[model]) for x, row in enumerate(rows.values()) if model in row]
-        places = [x - 0.4 + width * (at + 0.5) for x, _ in have]
-        values = [value for _, value in have]
-        grey = ["#8b949e", "#d29922", "#57606a", "#bf8700"][at % 4]
-        color = "#1f6feb" if model == "GLM-5" else grey
-        drawn = axis.bar(places, values, width * 0.92, label=model, color=color)
-        axis.bar_label(drawn, fmt="%g", fontsize=7, padding=1)
-    axis.set_xticks(range(len(rows)), rows, rotation=25, ha="right", fontsize=8)
+    """Draw one group of bars for each row, one bar for each model that the row has."""
+    width = 0.82 / max(len(row) for row in rows.values())
+    for x, row in enumerate(rows.values()):
+        for at, (name, value) in enumerate(row.items()):
+            place = x + width * (at - (len(row) - 1) / 2)
+            bar = axis.bar(place, value, width * 0.92, color=colors[name])
+            axis.bar_label(bar, fmt="%g", fontsize=6.5, padding=1)
+    axis.set_xticks(range(len(rows)), rows, rotation=22, ha="right", fontsize=8)
     axis.set_title(title, fontsize=11)
-    axis.set_ylabel(unit)
+    axis.set_ylabel(unit, fontsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=7, frameon=False, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.28))
 
 
-panels = [p for p in ((scores, "Benchmark scores", "points, higher is better"),
-                      (prices, "Prices", "USD per million tokens")) if p[0]]
-figure, axes = plt.subplots(1, len(panels), figsize=(6.2 * len(panels), 5), squeeze=False,
-                            width_ratios=[2, 1][: len(panels)])
+figure, axes = plt.subplots(1, len(panels), figsize=(6.4 * len(panels), 4.8), squeeze=False,
+                            width_ratios=[2, 1][: len(panels)], layout="constrained")
 for axis, panel in zip(axes[0], panels):
     bars(axis, *panel)
-figure.suptitle("GLM-5 and its rivals, from the documents")
-figure.tight_layout()
+figure.suptitle("GLM-5 and its rivals, as the documents give them")
+figure.legend([plt.Rectangle((0, 0), 1, 1, color=colors[name]) for name in names], names,
+              loc="outside lower center", ncols=len(names), fontsize=8, frameon=False)
 figure.savefig("glm5_and_rivals.png", dpi=150)
 plt.close(figure)
 print("bars drawn:", sum(len(row) for panel in panels for row in panel[0].values()))
@@ -184,10 +186,8 @@ def _facts(results: Sequence[_Result]) -> _Facts:
         elif result.name == "read_document":
             lines += read_lines(str(result.arguments.get("id")), result.content)
     found = tables(lines)
-    scored = sorted(found, key=lambda table: -len(scores(table)))
-    priced = sorted(found, key=lambda table: -len(prices(table)))
-    main = scored[0] if scored and scores(scored[0]) else None
-    price = priced[0] if priced and prices(priced[0]) else None
+    main = _fullest(found, scores)
+    price = _fullest(found, prices)
     return _Facts(
         main or price,
         tuple(_trim(scores(main))) if main else (),
@@ -195,6 +195,13 @@ def _facts(results: Sequence[_Result]) -> _Facts:
         tuple(figure for table in found for figure in (*scores(table), *prices(table))),
         tuple(dict.fromkeys(line.document for line in lines)),
     )
+
+
+def _fullest(found: Sequence[Table], read: Callable[[Table], list[Figure]]) -> Table | None:
+    """Return the best ranked table that is nearly as full as the fullest one."""
+    most = max((len(read(table)) for table in found), default=0)
+    full = (table for table in found if most and len(read(table)) >= 0.6 * most)
+    return next(full, None)
 
 
 def _trim(figures: Sequence[Figure]) -> list[Figure]:
@@ -226,11 +233,13 @@ def _answer(facts: _Facts, drawn: str | None) -> str:
         )
     parts = ["## GLM-5 against its rivals", _outcome(drawn)]
     if facts.scores:
-        parts.append("### Benchmark scores (points)\n\n" + _table(facts.scores, "Benchmark"))
+        parts.append("### Benchmark scores (points)\n\n" + _table(facts.scores, "Benchmark", "g"))
     if facts.prices:
-        parts.append("### Prices (USD per million tokens)\n\n" + _table(facts.prices, "Price"))
-    if pairs := disagreements(facts.all):
-        parts.append("### Where the sources disagree\n\n" + "\n".join(map(_disagreement, pairs)))
+        parts.append(
+            "### Prices (USD per million tokens)\n\n" + _table(facts.prices, "Price", ".2f")
+        )
+    if pairs := differences(facts.all):
+        parts.append("### Where the sources differ\n\n" + "\n".join(map(_difference, pairs)))
     return "\n\n".join(parts)
 
 
@@ -242,12 +251,12 @@ def _outcome(drawn: str | None) -> str:
     return f"There is no chart, because code could not be run here ({reason}). The tables follow."
 
 
-def _table(figures: Sequence[Figure], head: str) -> str:
+def _table(figures: Sequence[Figure], head: str, form: str) -> str:
     rows = _rows(figures)
     models = list(dict.fromkeys(figure.model for figure in figures))
     lines = [f"| {head} | {' | '.join(models)} | Source |", "|---" * (len(models) + 2) + "|"]
     for subject, row in rows.items():
-        cells = [f"{row[model]:g}" if model in row else "–" for model in models]
+        cells = [f"{row[model]:{form}}" if model in row else "–" for model in models]
         places = [(item.document, item.line) for item in figures if item.subject == subject]
         lines.append(f"| {subject} | {' | '.join(cells)} | {_source(places)} |")
     return "\n".join(lines)
@@ -260,9 +269,10 @@ def _source(places: Sequence[tuple[str, int]]) -> str:
     return f"{document}, line {first}" if first == last else f"{document}, lines {first}-{last}"
 
 
-def _disagreement(pair: tuple[Figure, Figure]) -> str:
+def _difference(pair: tuple[Figure, Figure]) -> str:
     one, two = pair
+    again = "" if one.model == two.model else f"{two.model} "
     return (
-        f"- {one.subject}, {one.model}: {one.value:g} ({one.document}, line {one.line}) but "
-        f"{two.value:g} ({two.document}, line {two.line})."
+        f"- {one.subject}, {one.model}: {one.value:g} ({one.document}, line {one.line}), but "
+        f"{again}{two.value:g} ({two.document}, line {two.line})."
     )

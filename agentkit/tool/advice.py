@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import ErrorDetails, ValidationError, to_json
 
 from agentkit.tool.base import ArgumentFault, Problem
 
@@ -109,7 +109,7 @@ def place(path: Path) -> str:
     return text.removeprefix(".") or "arguments"
 
 
-def form(schema: Schema, faulty: Set[str] = frozenset()) -> str:
+def form(schema: Schema, faulty: AbstractSet[str] = frozenset()) -> str:
     """Return an example of the right arguments: the required and the faulty ones, or all."""
     properties = cast("dict[str, Schema]", schema.get("properties", {}))
     wanted = [name for name in properties if name in {*schema.get("required", ()), *faulty}]
@@ -151,8 +151,7 @@ def types_of_value(value: Any) -> set[str]:
     """Return the JSON types that a value belongs to: 2.0 is a number and an integer."""
     if isinstance(value, float):
         return {"number", "integer"} if value.is_integer() else {"number"}
-    kind: type = type(value)
-    return {_TYPES.get(kind, "object")}
+    return {_TYPES.get(cast("type[object]", type(value)), "object")}
 
 
 def _branches(schema: Schema, root: Schema) -> list[Schema]:

@@ -76,15 +76,18 @@ class Dispatcher:
             return
         batch = Batch(self._workshop, self._tools, record, keep, emit)
         # A task of its own, so that a cancellation never interrupts a write to the log.
-        work = asyncio.create_task(batch.run(calls), name="dispatch")
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        work = loop.create_task(_run(batch, calls, ended), name="dispatch")
         try:
-            await asyncio.shield(work)
+            await ended
         except asyncio.CancelledError as cancelled:
             batch.stop()
             await self._settle(work)
             if work.done() and not work.cancelled() and (error := work.exception()):
                 cancelled.add_note(f"while the calls were stopped: {error!r}")
             raise
+        work.result()
 
     async def _settle(self, work: asyncio.Task[None]) -> None:
         """Wait until a stopped batch has ended, however often the wait is cancelled."""
@@ -94,3 +97,12 @@ class Dispatcher:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([work], timeout=left)
         work.cancel()  # the log hangs; without effect on a batch that ended
+
+
+async def _run(batch: Batch, calls: Sequence[ToolCall], ended: asyncio.Future[None]) -> None:
+    """Run a batch and wake who waits for it: a turn of the loop sooner than a shield would."""
+    try:
+        await batch.run(calls)
+    finally:
+        if not ended.done():
+            ended.set_result(None)

@@ -106,7 +106,7 @@ class Execution:
         self._loop = asyncio.get_running_loop()
         self._began: float | None = None
         self._reason: Literal["timeout", "cancelled"] | None = None
-        self._task: asyncio.Task[Outcome] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._emit: Emit | None = None
         self._ended: Callable[[Execution], None] | None = None
@@ -117,7 +117,7 @@ class Execution:
         self._began = time.perf_counter()
         self._timer = self._loop.call_later(self._timeout, self._expire)
         if self.tool.is_async:
-            self._run_in_task(self._call_async())
+            self._run_in_task(self._guard(self._call))
         else:
             try:
                 self._workshop.threads.submit(self._call_in_thread)
@@ -141,7 +141,7 @@ class Execution:
             self._ended(self)
 
     @property
-    def task(self) -> asyncio.Task[Outcome] | None:
+    def task(self) -> asyncio.Task[None] | None:
         """The task it runs in, if any."""
         return self._task
 
@@ -173,11 +173,11 @@ class Execution:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, value)
 
-    async def _call_async(self) -> Outcome:
-        return await self._guard(lambda: self.tool.function(**self._keywords(self._tell)))
+    def _call(self) -> Any:
+        return self.tool.function(**self._keywords(self._tell))
 
-    async def _guard(self, start: Callable[[], Any]) -> Outcome:
-        """Return the outcome of an awaitable; only a real cancellation leaves as an exception.
+    async def _guard(self, start: Callable[[], Any]) -> None:
+        """Await what a tool started; only a real cancellation leaves as an exception.
 
         KeyboardInterrupt and SystemExit would end the event loop if they left a task.
         """
@@ -185,16 +185,19 @@ class Execution:
             value = start()
             if inspect.isawaitable(value):
                 value = await value
-            return returned(value, self._limit)
+            outcome = returned(value, self._limit)
         except GeneratorExit:
             raise
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return raised(error, self._limit)
+            outcome = raised(error, self._limit)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
-            return raised(error, self._limit)
+            outcome = raised(error, self._limit)
+        # A call that was told to stop has no result, whatever it made of that.
+        if self._reason is None:
+            self.conclude(outcome)
 
     def _run_in_task(self, work: Any) -> None:
         self._task = self._loop.create_task(work, name=f"tool {self.tool.name}")
@@ -204,10 +207,7 @@ class Execution:
         outcome: Outcome | Awaitable[Any]
         try:
             value = self.tool.function(**self._keywords(self._tell_from_thread))
-            if inspect.isawaitable(value):
-                outcome = value
-            else:
-                outcome = returned(value, self._limit)
+            outcome = value if inspect.isawaitable(value) else returned(value, self._limit)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = raised(error, self._limit)
         self._hand_over(self._on_thread, outcome)
@@ -223,13 +223,11 @@ class Execution:
             outcome.close()
         self._release()
 
-    def _on_task(self, task: asyncio.Task[Outcome]) -> None:
+    def _on_task(self, task: asyncio.Task[None]) -> None:
         if self._reason is not None:
             self.conclude(Outcome(self._reason, self._why(self._reason, still_runs=False)))
         elif task.cancelled():
             self.conclude(raised(asyncio.CancelledError("the tool cancelled itself"), self._limit))
-        else:
-            self.conclude(task.result())
         self._release()
 
     def _expire(self) -> None:

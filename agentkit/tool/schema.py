@@ -13,7 +13,7 @@ from agentkit.errors import ToolDefinitionError
 from agentkit.tool.base import Tool, object_group
 from agentkit.tool.docstring import parse_docstring
 from agentkit.tool.foreign import foreign_validator
-from agentkit.tool.signature import call_of, describe, under_partials
+from agentkit.tool.unwrap import call_of, under_partials
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -91,14 +91,13 @@ def as_tool(target: object) -> Tool:
     """
     if isinstance(target, MethodType) and isinstance(target.__func__, Tool):
         return target.__func__.bind(target.__self__)
-    if not isinstance(target, Tool):
-        return _make(target, _Options())
-    if target.receiver is not None:
+    made = target if isinstance(target, Tool) else _make(target, _Options())
+    if made.receiver is not None:
         raise ToolDefinitionError(
-            f"Tool {target.name!r} is a method without its {target.receiver}: pass the bound "
-            f"method, such as instance.{target.name}."
+            f"Tool {made.name!r} is a method without its {made.receiver}: pass the bound "
+            f"method, such as instance.{made.name}."
         )
-    return target
+    return made
 
 
 def raw_tool(  # noqa: PLR0913 - one keyword for each thing that a signature would have said
@@ -161,6 +160,9 @@ def _make(target: object, options: _Options) -> Tool:
     _check_timeout(name, options.timeout)
     if receiver is None and _is_method(target):
         receiver = "class" if _first_parameter(target) == "cls" else "instance"
+    # Imported at the first tool: pydantic's types take longer to load than all of agentkit.
+    from agentkit.tool.signature import describe  # noqa: PLC0415
+
     said = parse_docstring(_docstring_of(target))
     described = describe(target, name, said.parameters, skip_first=receiver is not None)
     return Tool(

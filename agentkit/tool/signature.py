@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from agentkit.errors import ToolDefinitionError
 from agentkit.tool.advice import fault, pydantic_problems
 from agentkit.tool.base import ToolContext, Validate
 from agentkit.tool.compact import compact
+from agentkit.tool.unwrap import call_of, under_partials
 
 _NO_MODEL_COULD = {
     inspect.Parameter.POSITIONAL_ONLY: "is positional-only; drop the '/' from the signature",
@@ -50,8 +50,7 @@ def describe(
     """
     parameters, context_parameter = _visible_parameters(function, name, skip_first=skip_first)
     shape, extras = _shape(parameters, name)
-    adapter = _adapter(shape, name)
-    schema: dict[str, Any] = adapter.json_schema()
+    adapter, schema = _adapter(shape, name)
     properties: dict[str, Any] = schema.setdefault("properties", {})
     for parameter in parameters:
         if wanted := properties.get(parameter.name):
@@ -122,19 +121,6 @@ def _hint(parameter: inspect.Parameter, function: Callable[..., Any], name: str)
         ) from error
 
 
-def under_partials(target: Any) -> Any:
-    """Return what lies under any number of functools.partial."""
-    while isinstance(target, functools.partial):
-        target = cast("functools.partial[Any]", target).func
-    return target
-
-
-def call_of(instance: Any) -> Any:
-    """Return the function that runs when an object is called."""
-    kind = cast("Any", type(instance))
-    return kind.__call__
-
-
 def _plain_function(function: Any) -> Any:
     """Return the function under partials, bound methods, callables and wrappers."""
     plain = under_partials(function)
@@ -177,18 +163,17 @@ def _shape(
     return shape, extras
 
 
-def _adapter(shape: dict[str, Any], name: str) -> TypeAdapter[Any]:
-    """Return the adapter of a TypedDict; blame the parameter that pydantic cannot describe."""
+def _adapter(shape: dict[str, Any], name: str) -> tuple[TypeAdapter[Any], dict[str, Any]]:
+    """Return adapter and schema of a TypedDict; blame the parameter that has neither."""
     fields = cast("Any", TypedDict)("Arguments", shape)
     fields.__pydantic_config__ = ConfigDict(extra="forbid")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(fields)
-        adapter.json_schema()
+        return adapter, adapter.json_schema()
     except Exception:
         for parameter, hint in shape.items():
             _one_adapter(hint, parameter, name)
         raise
-    return adapter
 
 
 def _one_adapter(hint: Any, parameter: str, name: str) -> TypeAdapter[Any]:

@@ -12,6 +12,7 @@ from agentkit_sandbox.base import (
     SandboxUnavailable,
 )
 from agentkit_sandbox.docker import DockerBackend
+from agentkit_sandbox.pool import Pool
 
 __all__ = [
     "Backend",
@@ -19,6 +20,7 @@ __all__ = [
     "ExecResult",
     "File",
     "PolicyNotInForce",
+    "Pool",
     "Sandbox",
     "SandboxError",
     "SandboxLost",

@@ -151,6 +151,10 @@ class Sandbox(Protocol):
         """
         ...
 
+    async def ping(self) -> bool:
+        """Say whether the sandbox still answers; this keeps an idle one alive."""
+        ...
+
     async def close(self) -> None:
         """End the session and leave nothing behind. May be called twice."""
         ...

@@ -6,12 +6,11 @@ The SDK blocks, so each of its calls runs in a thread; the attached stream is re
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from agentkit_sandbox.base import SandboxError, SandboxPolicy, SandboxUnavailable
@@ -69,6 +68,42 @@ def connect(seconds: float = CALL_SECONDS) -> DockerClient:
     except OSError as error:  # requests' own errors derive from it
         raise SandboxUnavailable(_why_unreachable(error)) from error
     return client
+
+
+@contextmanager
+def translated(failure: str) -> Generator[None]:
+    """Turn the SDK's errors into ours.
+
+    Args:
+        failure: the beginning of the sentence, such as "The image was not built".
+
+    Raises:
+        SandboxUnavailable: the daemon refused or did not answer.
+    """
+    from docker.errors import DockerException  # noqa: PLC0415 (heavy)
+
+    try:
+        yield
+    except (DockerException, OSError) as error:
+        text = str(getattr(error, "explanation", None) or error)
+        raise SandboxUnavailable(f"{failure}: {text[:400]}") from error
+
+
+def present(client: DockerClient, name: str) -> bool:
+    """Say whether the daemon has an image."""
+    from docker.errors import ImageNotFound  # noqa: PLC0415 (heavy)
+
+    with translated("The daemon could not be asked for its images"):
+        try:
+            client.images.get(name)
+        except ImageNotFound:
+            return False
+    return True
+
+
+def api_of(client: DockerClient) -> Any:
+    """Return the SDK's low-level client, whose stubs lack parts; the tests check the calls."""
+    return cast("Any", client).api
 
 
 def _why_unreachable(error: Exception) -> str:
@@ -129,7 +164,7 @@ class DockerBackend:
             opened = await in_thread(_launch, client, policy, uid, name, labels)
             channel = await AttachedChannel.open(client, name, opened)
             session = Session(channel, policy, name)
-            info = await in_thread(_api(client).inspect_container, name)
+            info = await in_thread(api_of(client).inspect_container, name)
             check_settings(policy, uid, cast("dict[str, Any]", info))
             await session.greet()
             check_facts(policy, uid, session.facts)
@@ -158,17 +193,12 @@ def _why_not_started(error: Exception, policy: SandboxPolicy) -> str:
     return f"Code cannot be run here: Docker could not start a sandbox ({text[:300]})."
 
 
-def _api(client: DockerClient) -> Any:
-    # The SDK's stubs lack parts of its low-level client; the calls are checked by the tests.
-    return cast("Any", client).api
-
-
 def _launch(
     client: DockerClient, policy: SandboxPolicy, uid: int, name: str, labels: dict[str, str]
 ) -> socket.socket:
     from agentkit_sandbox.image.builder import image_name  # noqa: PLC0415 (imports this file)
 
-    api = _api(client)
+    api = api_of(client)
     settings = api.create_host_config(**host_config(policy, uid))
     api.create_container(
         policy.image or image_name(),
@@ -188,11 +218,8 @@ def _launch(
     flags = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     # Attached before the start, so that no moment exists in which nobody holds its input.
     attached = api.attach_socket(name, params=flags)
-    try:
-        raw = cast("socket.socket", getattr(attached, "_sock", attached))
-        stream = socket.socket(fileno=os.dup(raw.fileno()))
-    finally:
-        attached.close()
+    # The connection is ours from here on; the SDK's objects must not close it when they go.
+    stream = socket.socket(fileno=getattr(attached, "_sock", attached).detach())
     try:
         api.start(name)
     except BaseException:
@@ -207,12 +234,12 @@ def remove(client: DockerClient, name: str) -> None:
     from docker.errors import APIError  # noqa: PLC0415 (heavy)
 
     with suppress(APIError, OSError):  # gone, or going: auto-remove was quicker
-        _api(client).remove_container(name, force=True, v=True)
+        api_of(client).remove_container(name, force=True, v=True)
 
 
 def live(client: DockerClient) -> list[dict[str, Any]]:
     """Return the daemon's summary of each sandbox, running or not."""
-    found: Any = _api(client).containers(all=True, filters={"label": f"{MARK}=1"})
+    found: Any = api_of(client).containers(all=True, filters={"label": f"{MARK}=1"})
     return cast("list[dict[str, Any]]", found)
 
 

@@ -97,7 +97,9 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
         "file_bytes": policy.file_mb * MIB,
         "core_bytes": 0,
     }
-    wrong = {key: (facts.get(key), value) for key, value in exact.items() if facts.get(key) != value}
+    wrong = {
+        key: (facts.get(key), value) for key, value in exact.items() if facts.get(key) != value
+    }
     at_most = {
         "memory": policy.memory_mb * MIB,
         "pids": policy.pids,
@@ -113,7 +115,9 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
 
 def _refuse(wrong: Mapping[str, tuple[Any, Any]]) -> None:
     if wrong:
-        listed = "; ".join(f"{key} is {found!r}, not {top!r}" for key, (found, top) in wrong.items())
+        listed = "; ".join(
+            f"{key} is {found!r}, not {top!r}" for key, (found, top) in wrong.items()
+        )
         raise PolicyNotInForce(
             f"The sandbox was refused because limits are not in force: {listed}. "
             "Check the daemon's security options and cgroup controllers with `docker info`."

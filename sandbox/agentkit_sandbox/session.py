@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, get_args
+from typing import Any, Final, Protocol, cast, get_args
 
 from agentkit_sandbox.base import (
     MIB,
@@ -84,8 +84,9 @@ class Session:
             async for frame in self._frames():
                 _expect(frame, "ready")
                 facts = frame.header.get("facts")
-                _require(isinstance(facts, dict), "a ready frame without facts")
-                self.facts = facts
+                if not isinstance(facts, dict):
+                    raise ProtocolFault("it sent a ready frame without facts")
+                self.facts = cast("dict[str, Any]", facts)
                 self.python = _string(frame.header, "python") or ""
                 return
 
@@ -111,7 +112,9 @@ class Session:
         if len(body) > MAX_CODE:
             raise ValueError(f"The program has {len(body)} bytes; at most {MAX_CODE} are allowed.")
         if not 0 < timeout <= MAX_TIMEOUT:
-            raise ValueError(f"timeout is {timeout!r}; give seconds above 0, up to {MAX_TIMEOUT:g}.")
+            raise ValueError(
+                f"timeout is {timeout!r}; give seconds above 0, up to {MAX_TIMEOUT:g}."
+            )
         collected = _Collected(self._policy, on_output)
         async with self._lock, self._conversation(timeout + SLACK, "did not answer in time"):
             await self._request({"op": "exec", "timeout": timeout}, body)
@@ -136,6 +139,18 @@ class Session:
             async for frame in self._frames():
                 _expect(frame, "reset")
                 return
+
+    async def ping(self) -> bool:
+        """Say whether the sandbox still answers; one that does not is removed."""
+        try:
+            async with self._lock, self._conversation(SLACK, "did not answer in time"):
+                await self._request({"op": "ping"})
+                async for frame in self._frames():
+                    _expect(frame, "pong")
+                    return True
+        except SandboxLost:
+            pass
+        return False
 
     async def close(self) -> None:
         """End the session and remove its container. May be called twice."""
@@ -163,7 +178,7 @@ class Session:
         raise EOFError
 
     @asynccontextmanager
-    async def _conversation(self, seconds: float, missed: str) -> AsyncIterator[None]:
+    async def _conversation(self, seconds: float, missed: str) -> AsyncGenerator[None]:
         """Hold one exchange; whatever breaks it, cancellation included, ends the sandbox."""
         if self.closed:
             raise SandboxLost(f"The sandbox {self.name} has ended.")
@@ -264,12 +279,11 @@ def _string(header: Mapping[str, Any], key: str) -> str | None:
 
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
-    for pair in value[:50] if isinstance(value, list) else []:
+    listed = cast("list[Any]", value) if isinstance(value, list) else []
+    for pair in listed[:50]:
         match pair:
             case [str(name), str(reason)]:
                 pairs.append((safe_name(name), reason[:200]))
             case _:
                 raise ProtocolFault("a skipped file without name and reason")
     return tuple(pairs)
-
-

@@ -11,10 +11,10 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from agentkit_sandbox.base import SandboxUnavailable
-from agentkit_sandbox.docker import connect
+from agentkit_sandbox.docker import api_of, connect, present, translated
 from agentkit_sandbox.settings import may_install
 
 if TYPE_CHECKING:
@@ -46,15 +46,16 @@ def obtain(client: DockerClient, report: Report, way: Way | None, mirror: str | 
     suite = host_suite()
     bootstrapped = f"agentkit-sandbox-base:{suite}"
     for name, fits in ((REGISTRY_BASE, "registry"), (bootstrapped, "bootstrap")):
-        if way is None or (way == "registry") == (fits == "registry"):
-            if present(client, name):
-                report(f"Base: {name}, already on this daemon.")
-                return name
+        wanted = way is None or (way == "registry") == (fits == "registry")
+        if wanted and present(client, name):
+            report(f"Base: {name}, already on this daemon.")
+            return name
     if way in (None, "registry"):
         reason = _registry_fault()
         if reason is None:
             report(f"Base: pulling {REGISTRY_BASE} (about 50 MB): a registry can be reached.")
-            connect(PULL_SECONDS).images.pull(REGISTRY_BASE)
+            with translated(f"{REGISTRY_BASE} could not be pulled"):
+                connect(PULL_SECONDS).images.pull(REGISTRY_BASE)
             return REGISTRY_BASE
         if way == "registry":
             raise SandboxUnavailable(f"{REGISTRY_BASE} cannot be pulled: {reason}.")
@@ -63,17 +64,6 @@ def obtain(client: DockerClient, report: Report, way: Way | None, mirror: str | 
     report(f"Base: {bootstrapped}, made by {tool} (about 100 MB of packages, one to two minutes).")
     _bootstrap(tool, suite, bootstrapped, mirror)
     return bootstrapped
-
-
-def present(client: DockerClient, name: str) -> bool:
-    """Say whether the daemon has an image."""
-    from docker.errors import ImageNotFound  # noqa: PLC0415 (heavy)
-
-    try:
-        client.images.get(name)
-    except ImageNotFound:
-        return False
-    return True
 
 
 def host_suite() -> str:
@@ -89,13 +79,11 @@ def host_suite() -> str:
 
 def _registry_fault() -> str | None:
     """Return why the registry cannot be used, or None when it answers quickly."""
-    from docker.errors import DockerException  # noqa: PLC0415 (heavy)
-
     try:
-        api: Any = cast("Any", connect(REGISTRY_SECONDS)).api
-        api.inspect_distribution(REGISTRY_BASE)
-    except (DockerException, OSError) as error:
-        text = str(getattr(error, "explanation", None) or error)
+        with translated("no"):
+            api_of(connect(REGISTRY_SECONDS)).inspect_distribution(REGISTRY_BASE)
+    except SandboxUnavailable as error:
+        text = str(error)
         if "timed out" in text.lower() or "timeout" in text.lower():
             return f"no answer within {REGISTRY_SECONDS:g} seconds"
         return text.rsplit(": ", 1)[-1].strip()[:120]
@@ -140,8 +128,9 @@ def _bootstrap(tool: str, suite: str, name: str, mirror: str | None) -> None:
             command += [mirror] if mirror else []
             _run(command, "debootstrap failed")
             _run(["tar", "-C", str(root), "-cf", str(archive), "."], "the base could not be packed")
-        api: Any = cast("Any", connect(BOOTSTRAP_SECONDS)).api
-        api.import_image_from_file(str(archive), repository=repository, tag=tag)
+        with translated("The base could not be loaded into the daemon"):
+            api = api_of(connect(BOOTSTRAP_SECONDS))
+            api.import_image_from_file(str(archive), repository=repository, tag=tag)
 
 
 def _run(command: list[str], failure: str) -> None:
@@ -156,4 +145,6 @@ def _run(command: list[str], failure: str) -> None:
     )
     if done.returncode != 0:
         last = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise SandboxUnavailable(f"The sandbox base was not made: {failure}: {' '.join(last)[:400]}")
+        raise SandboxUnavailable(
+            f"The sandbox base was not made: {failure}: {' '.join(last)[:400]}"
+        )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentkit_sandbox.base import SandboxUnavailable
-from agentkit_sandbox.docker import connect
+from agentkit_sandbox.docker import connect, present, translated
 from agentkit_sandbox.image import base
 from agentkit_sandbox.image.base import Report, Way
 
@@ -52,7 +52,7 @@ def is_built(client: DockerClient | None = None) -> bool:
     Raises:
         SandboxUnavailable: there is no daemon.
     """
-    return base.present(client or connect(), image_name())
+    return present(client or connect(), image_name())
 
 
 def build(
@@ -69,21 +69,18 @@ def build(
     Raises:
         SandboxUnavailable: it cannot be built here; the text says why and what to do.
     """
-    from docker.errors import APIError, BuildError  # noqa: PLC0415 (heavy)
-
     client, name = connect(BUILD_SECONDS), image_name()
     if not force and is_built(client):
         report(f"The sandbox image {name} is already built.")
         return name
-    try:
-        origin = base.obtain(client, report, way, mirror)
-        version = _python_of(client, origin)
-        with tempfile.TemporaryDirectory(prefix="agentkit-image-") as folder:
-            context = Path(folder)
-            _fill(client, context, version, report)
-            report(f"Building {name} without a network.")
+    origin = base.obtain(client, report, way, mirror)
+    version = _python_of(client, origin)
+    with tempfile.TemporaryDirectory(prefix="agentkit-image-") as folder:
+        _fill(client, Path(folder), version, report)
+        report(f"Building {name} without a network.")
+        with translated("The sandbox image was not built"):
             client.images.build(
-                path=str(context),
+                path=folder,
                 tag=name,
                 buildargs={"BASE": origin},
                 network_mode="none",
@@ -91,13 +88,20 @@ def build(
                 forcerm=True,
                 labels={"agentkit.image": "sandbox", "agentkit.base": origin},
             )
-    except BuildError as error:
-        raise SandboxUnavailable(f"The sandbox image was not built: {error.msg}") from error
-    except APIError as error:
-        text = str(error.explanation or error)[:300]
-        raise SandboxUnavailable(f"The sandbox image was not built: {text}") from error
     report(f"Built {name}.")
     return name
+
+
+def check() -> tuple[bool, str]:
+    """Say for `agentkit doctor` whether code can be run here, and what was found."""
+    try:
+        client = connect()
+        if not is_built(client):
+            return False, "The sandbox image is missing. Run `agentkit sandbox build`."
+        version = cast("Any", client.version()).get("Version")
+    except SandboxUnavailable as error:
+        return False, str(error)
+    return True, f"Docker {version}, image {image_name()}"
 
 
 def _text(name: str) -> str:
@@ -106,15 +110,11 @@ def _text(name: str) -> str:
 
 def _python_of(client: DockerClient, origin: str) -> str:
     """Return the version of the base's Python, such as "3.12"."""
-    from docker.errors import APIError, ContainerError  # noqa: PLC0415 (heavy)
-
     command = ["python3", "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    try:
+    with translated(f"The base {origin} has no Python that runs"):
         output: Any = client.containers.run(
             origin, command, entrypoint="", network_mode="none", remove=True
         )
-    except (APIError, ContainerError) as error:
-        raise SandboxUnavailable(f"The base {origin} has no Python that runs: {error}") from error
     return bytes(output).decode().strip()
 
 

@@ -1,15 +1,17 @@
 """Runs inside `docker build`, without a network: makes the libraries importable and quick."""
 
 import compileall
+import importlib
 import os
 import pathlib
 import site
 import sys
+from typing import Any
 
 LIB = "/opt/agentkit/lib"
 CACHE = pathlib.Path("/opt/agentkit/matplotlib")
 
-# `python3 -I` ignores PYTHONPATH, so a .pth file in the interpreter's own folder names the libraries.
+# `python3 -I` ignores PYTHONPATH, so a .pth file in the interpreter's own folder names LIB.
 folder = pathlib.Path(site.getsitepackages()[0])
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "agentkit.pth").write_text(LIB + "\n")
@@ -17,10 +19,10 @@ sys.path.append(LIB)
 
 # Without the matplotlib font list each container would search all fonts at its start.
 CACHE.mkdir(parents=True, exist_ok=True)
-os.environ["MPLCONFIGDIR"] = str(CACHE)
-import matplotlib.font_manager  # noqa: E402  (the folder must be set first)
+os.environ["MPLCONFIGDIR"] = str(CACHE)  # noqa: TID251 (inside the image, for matplotlib)
+fonts: Any = importlib.import_module("matplotlib.font_manager")  # now: the folder had to be set
 
-names = {font.name for font in matplotlib.font_manager.fontManager.ttflist}
+names: set[str] = {font.name for font in fonts.fontManager.ttflist}
 if "Noto Sans SC" not in names:
     raise SystemExit("The font for Chinese labels was not found by matplotlib.")
 if not compileall.compile_dir(LIB, quiet=2, workers=0):

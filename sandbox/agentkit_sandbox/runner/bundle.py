@@ -15,7 +15,9 @@ MODULES: Final = (
     "runner.files",
     "runner.figures",
     "runner.trace",
+    "runner.call",
     "runner.kernel",
+    "runner.child",
     "runner.supervisor",
 )
 MAX_ARGUMENT: Final = 128 * 1024 - 1  # Linux: MAX_ARG_STRLEN, with its final zero byte
@@ -48,7 +50,9 @@ def program() -> str:
     sources: dict[str, str] = {}
     for name in MODULES:
         *folders, stem = name.split(".")
-        sources[f"agentkit_sandbox.{name}"] = root.joinpath(*folders, f"{stem}.py").read_text("utf-8")
+        sources[f"agentkit_sandbox.{name}"] = root.joinpath(*folders, f"{stem}.py").read_text(
+            "utf-8"
+        )
     text = _PROGRAM.format(packages=PACKAGES, modules=sources)
     if len(text.encode()) > MAX_ARGUMENT:
         raise RuntimeError(

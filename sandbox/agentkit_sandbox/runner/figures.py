@@ -19,8 +19,8 @@ _saved: weakref.WeakSet[Any] = weakref.WeakSet()
 
 def prepare() -> None:
     """Make matplotlib importable without a search for fonts, and never open a window."""
-    os.environ["MPLBACKEND"] = "Agg"
-    os.environ["MPLCONFIGDIR"] = FOLDER
+    os.environ["MPLBACKEND"] = "Agg"  # noqa: TID251 (inside the sandbox, for matplotlib)
+    os.environ["MPLCONFIGDIR"] = FOLDER  # noqa: TID251 (the same)
     if Path(FONT_LIST).is_dir() and not Path(FOLDER).exists():
         shutil.copytree(FONT_LIST, FOLDER)
     warnings.filterwarnings("ignore", message=".*non-interactive.*")  # plt.show() is welcome
@@ -36,7 +36,7 @@ def watch() -> None:
     def savefig(self: Any, fname: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, fname, *args, **kwargs)
         # One saved elsewhere would be lost: only the working directory is brought out.
-        if isinstance(fname, (str, os.PathLike)) and Path(fname).absolute().parent == Path.cwd():
+        if isinstance(fname, (str, Path)) and Path(fname).absolute().parent == Path.cwd():
             _saved.add(self)
         return result
 

@@ -17,7 +17,7 @@ class Caps(NamedTuple):
     """How much may leave the sandbox after one call: bytes each, files, bytes in all."""
 
     each: int
-    count: int
+    files: int
     total: int
 
 
@@ -68,8 +68,8 @@ def changed(folder: int, before: dict[str, Stamp], caps: Caps) -> Iterator[Found
         size = after[name][1]
         if size > caps.each:
             yield Found(name, size, None, f"larger than {caps.each} bytes")
-        elif sent >= caps.count:
-            yield Found(name, size, None, f"more than {caps.count} files in one call")
+        elif sent >= caps.files:
+            yield Found(name, size, None, f"more than {caps.files} files in one call")
         elif total + size > caps.total:
             yield Found(name, size, None, f"more than {caps.total} bytes in one call")
         else:
@@ -87,7 +87,7 @@ def _read(folder: int, name: str, most: int) -> bytes | None:
         descriptor = os.open(name, _READ, dir_fd=folder)
     except OSError:
         return None
-    with open(descriptor, "rb", buffering=0) as file:
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None

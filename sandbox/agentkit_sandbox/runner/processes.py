@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ _PASSES = 5
 
 def others(keep: int) -> list[int]:
     """Return the ids of all processes but PID 1 and `keep`."""
-    found = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    found = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (each call)
     return [pid for pid in found if pid not in (1, keep)]
 
 
@@ -42,10 +43,8 @@ def kill_all() -> None:
     """Kill every process but PID 1, in one sweep that no fork can outrun, and reap them."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         reap()
         if not others(0):
             return

@@ -10,118 +10,24 @@ import importlib
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from contextlib import suppress
+from types import FrameType
 from typing import Any, Final, NoReturn
 
 from agentkit_sandbox.protocol import Frame, FrameBuffer, ProtocolFault, encode
 from agentkit_sandbox.runner import figures, files, kernel, processes, seccomp
+from agentkit_sandbox.runner.call import Call
+from agentkit_sandbox.runner.child import KernelProcess
 
 GRACE: Final = 1.0  # seconds between the interrupt and the kill
-REPEAT: Final = 0.3  # seconds between interrupts: the first is lost on os.system(), which ignores it
+REPEAT: Final = (
+    0.3  # seconds between interrupts: the first is lost on os.system(), which ignores it
+)
 HELLO_WITHIN: Final = 60.0  # seconds; a host that died at once never says a word
-SEND_WITHIN: Final = 5.0  # seconds
-TAIL: Final = 32 * 1024
+UP_WITHIN: Final = 5.0  # seconds
 PIECE: Final = 64 * 1024
-
-
-class Output:
-    """One stream of one call: the head goes out at once, the tail when the call is over."""
-
-    def __init__(self, cap: int) -> None:
-        self._left = cap
-        self._tail = bytearray()
-        self.seen = 0
-
-    def take(self, data: bytes) -> bytes:
-        """Return what goes out now; keep the end of the rest."""
-        self.seen += len(data)
-        head, rest = data[: self._left], data[self._left :]
-        self._left -= len(head)
-        self._tail += rest
-        if len(self._tail) > 2 * TAIL:
-            del self._tail[:-TAIL]
-        return head
-
-    def tail(self, cap: int) -> tuple[bytes, int]:
-        """Return the kept end, and how many bytes between head and tail are lost."""
-        kept = bytes(self._tail[-TAIL:])
-        return kept, max(0, self.seen - cap - len(kept))
-
-
-class Call:
-    """A program that is running.
-
-    Attributes:
-        over: "timeout" or "cancelled" once it has been told to stop.
-    """
-
-    def __init__(self, number: int, header: dict[str, Any], cap: int) -> None:
-        self.number = number
-        self.nonce = str(header["nonce"])
-        self.token = os.urandom(8).hex()
-        self.start = time.monotonic()
-        self.deadline = self.start + float(header["timeout"])
-        self.over: str | None = None
-        self.kill_at = 0.0
-        self.interrupt_at = 0.0
-        self.output = {"stdout": Output(cap), "stderr": Output(cap)}
-        self.before: dict[str, files.Stamp] = {}
-        self.kills_before = 0
-
-
-class KernelProcess:
-    """The supervisor's ends of one forked kernel."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        pipes = {"stdout": os.pipe(), "stderr": os.pipe()}
-        pid = os.fork()
-        if pid == 0:
-            kernel.start(theirs.fileno(), pipes["stdout"][1], pipes["stderr"][1])
-        self.pid = pid
-        self.alive = True
-        self.status = 0
-        theirs.close()
-        ours.setblocking(False)
-        self.channel = ours.detach()
-        self.buffer = FrameBuffer()
-        self.streams: dict[int, str] = {}
-        for name, (reading, writing) in pipes.items():
-            os.close(writing)
-            os.set_blocking(reading, False)
-            self.streams[reading] = name
-
-    def send(self, header: dict[str, Any], body: bytes) -> bool:
-        """Send a request; False when the kernel closed its end or does not read."""
-        data = memoryview(encode(header, body))
-        until = time.monotonic() + SEND_WITHIN
-        while data and time.monotonic() < until:
-            try:
-                data = data[os.write(self.channel, data) :]
-            except BlockingIOError:
-                select.select([], [self.channel], [], 0.1)
-            except OSError:
-                return False
-        return not data
-
-    def await_death(self) -> bool:
-        """Wait a moment for a kernel that closed its channel to be gone; say whether it is."""
-        until = time.monotonic() + 0.2
-        while self.alive and time.monotonic() < until:
-            if self.pid in (dead := processes.reap(only=[self.pid])):
-                self.alive, self.status = False, dead[self.pid]
-            else:
-                time.sleep(0.002)
-        return not self.alive
-
-    def close(self) -> None:
-        """Close the supervisor's ends."""
-        for descriptor in (self.channel, *self.streams):
-            with suppress(OSError):
-                os.close(descriptor)
 
 
 class Supervisor:
@@ -133,7 +39,7 @@ class Supervisor:
         self._wake, wake = os.pipe()
         for descriptor in (self._wake, wake):
             os.set_blocking(descriptor, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _notice)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._poll = select.epoll()
         self._poll.register(self._in, select.EPOLLIN)
@@ -220,6 +126,8 @@ class Supervisor:
         elif operation == "reset":
             self._renew()
             self._tell({"op": "reset", "nonce": frame.header.get("nonce")})
+        elif operation == "ping":
+            self._tell({"op": "pong", "nonce": frame.header.get("nonce")})
         else:
             raise ProtocolFault(f"Unknown operation {operation!r}.")
 
@@ -299,9 +207,9 @@ class Supervisor:
                 self._lost, current.alive = True, False
             return
         for frame in frames:
-            header = frame.header
-            if call is self._call and call is not None and header.get("token") == call.token:
-                self._finish(call, _status(call, header), lost=False, result=header)
+            running, header = self._call, frame.header  # each frame may end the call
+            if running is not None and header.get("token") == running.token:
+                self._finish(running, _status(running, header), lost=False, result=header)
 
     def _on_death(self) -> None:
         dead = processes.reap()
@@ -309,12 +217,15 @@ class Supervisor:
         if current is None or current.pid not in dead:
             return
         current.alive, current.status = False, dead[current.pid]
-        if self._call is None:
-            self._lost = True
+        if self._call is not None:
+            self._on_kernel(current)  # its last words may be a result
+        if self._kernel is not current:
             return
-        self._on_kernel(current)  # its last words may be a result
-        if self._call is not None and self._kernel is current:
-            self._finish(self._call, self._call.over or "crashed", lost=True)
+        call = self._call
+        if call is None:
+            self._lost = True
+        else:
+            self._finish(call, call.over or "crashed", lost=True)
 
     def _finish(
         self, call: Call, status: str, *, lost: bool, result: dict[str, Any] | None = None
@@ -332,7 +243,12 @@ class Supervisor:
             if not calm:
                 processes.kill_all()
                 lost, detail = True, "its processes multiplied and all had to be killed"
-        done = {"op": "done", "nonce": call.nonce, "status": status, "seconds": seconds}
+        done: dict[str, Any] = {
+            "op": "done",
+            "nonce": call.nonce,
+            "status": status,
+            "seconds": seconds,
+        }
         done |= {"detail": detail, "state_lost": lost or self._lost, "dropped": self._tails(call)}
         done |= {"value": _text(result, "value"), "error": _text(result, "error")}
         done["skipped"] = self._send_files(call)
@@ -383,7 +299,7 @@ class Supervisor:
             processes.kill_all()
             self._kernel.close()  # closing takes the descriptors out of the poll, too
         current = self._kernel = KernelProcess()
-        select.select([current.channel], [], [], SEND_WITHIN)
+        select.select([current.channel], [], [], UP_WITHIN)
         hello = _rest(current.channel)
         if [frame.header.get("op") for frame in current.buffer.feed(hello)] != ["up"]:
             words = b"".join(_rest(descriptor) for descriptor in current.streams)
@@ -397,6 +313,10 @@ def _rest(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except OSError:
         return b""
+
+
+def _notice(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: a handler must be there for the signal to reach the wake-up descriptor."""
 
 
 def _status(call: Call, header: dict[str, Any]) -> str:

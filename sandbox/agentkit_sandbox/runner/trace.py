@@ -63,9 +63,8 @@ def _frames(trace: TracebackType | None, files: dict[str, str]) -> list[str]:
         if not frame.f_code.co_filename.startswith("<agentkit_sandbox")
     ]
     mine = [position for position, frame in enumerate(frames) if frame[0] in files]
-    hidden = set(mine[MAX_USER_FRAMES // 2 : -MAX_USER_FRAMES // 2])
-    if len(mine) <= MAX_USER_FRAMES:
-        hidden = set()
+    half = MAX_USER_FRAMES // 2
+    hidden = set(mine[half:-half]) if len(mine) > MAX_USER_FRAMES else set[int]()
     for position, (name, number, function) in enumerate(frames):
         if name not in files:
             library.append(f"{name}:{number} in {function}")

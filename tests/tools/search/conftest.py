@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from agentkit_tools.search.index import Index
 from structlog.testing import capture_logs
+
+from agentkit_tools.search.index import Index
 
 ROOT = Path(__file__).parents[3]
 

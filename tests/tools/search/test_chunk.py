@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agentkit_tools.search.chunk import estimated_tokens, passages
 from agentkit_tools.search.parse import parse
 from agentkit_tools.search.policy import Policy
-from hypothesis import given
-from hypothesis import strategies as st
 
 POLICY = Policy()
 HEADER = "| Benchmark | GLM-5 |\n|---|---|"

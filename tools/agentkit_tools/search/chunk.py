@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from agentkit_tools.search.headings import FENCE, TABLE_ROW, find_headings
 from agentkit_tools.search.parse import Parsed
 from agentkit_tools.search.policy import Policy
-from agentkit_tools.search.tokens import is_unspaced
+from agentkit_tools.search.tokens import unspaced_length
 
 TABLE_RULE = re.compile(r"^\s*\|?[\s|:-]*-[\s|:-]*$")
-BREAKS = re.compile(r"(?<=[.!?;])\s|(?<=[。！？；])|(?<=\s)")  # noqa: RUF001 - full-width ones
+ASCII_RUN = re.compile(r"[\x00-\x7f]+")
+BREAKS = re.compile(r"(?<=[.!?;])\s|(?<=[。！？；])|(?<=\s)")
 """Where a long line may be cut: after sentences, after words."""
 
 
@@ -63,8 +64,8 @@ def estimated_tokens(text: str) -> int:
     bars = 2 * text.count("|")  # cells of a table are short, and short words cost more
     if text.isascii():
         return (len(text) + bars) // 4 + 1
-    unspaced = sum(1 for character in text if character >= "\u0e00" and is_unspaced(character))
-    other = sum(1 for character in text if character > "\x7f") - unspaced
+    unspaced = unspaced_length(text)
+    other = len(ASCII_RUN.sub("", text)) - unspaced
     return (len(text) - unspaced + other // 2 + bars) // 4 + unspaced * 2 // 3 + 1
 
 

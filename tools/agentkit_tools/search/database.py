@@ -27,7 +27,9 @@ TABLES = (
     """CREATE TABLE documents (
         id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, digest BLOB NOT NULL,
         size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
-        settled INTEGER NOT NULL, problem TEXT, line_count INTEGER, body BLOB)""",
+        settled INTEGER NOT NULL, problem TEXT)""",
+    # Apart from the rows that every refresh reads, because they are large.
+    "CREATE TABLE bodies (document INTEGER PRIMARY KEY REFERENCES documents, body BLOB NOT NULL)",
     """CREATE TABLE passages (
         id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents,
         start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL,
@@ -85,6 +87,11 @@ class Database:
         with self._lock:
             while self._idle:
                 self._idle.pop().close()
+
+    def __del__(self) -> None:
+        # Python 3.13 warns of connections that are left to the garbage collector.
+        with contextlib.suppress(Exception):
+            self.close()
 
     def set_aside(self, error: sqlite3.Error) -> None:
         """Move a damaged file away, so that the next use starts an empty one.
@@ -199,12 +206,12 @@ class Database:
         return found is not None and found[0] == self._form
 
     def _create(self, connection: sqlite3.Connection) -> None:
-        for table in ("terms", "words", "passages", "documents", "meta"):
+        for table in ("terms", "words", "passages", "bodies", "documents", "meta"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         for statement in TABLES:
             connection.execute(statement)
-        values = [("form", self._form), ("generation", 0)]
+        values = [("form", self._form), ("generation", time.time_ns())]  # unlike any other file's
         connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
 
 

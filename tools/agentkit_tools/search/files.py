@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from agentkit_tools.search.decode import Unreadable
 from agentkit_tools.search.policy import Policy
 
+LEADS_OUT = "is a link that leads out of the folder"
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+
+class Stamp(NamedTuple):
     """What changes when a file is written: bytes, times in nanoseconds, and its inode.
 
     The change time is in it because nobody can set it back, unlike the modification time.
@@ -91,7 +93,7 @@ def read(root: Path, document: str, policy: Policy) -> tuple[bytes, Stamp]:
     """
     path = Path(os.path.realpath(root / document))
     if not path.is_relative_to(root):
-        raise Unreadable("is a link that leads out of the folder")
+        raise Unreadable(LEADS_OUT)
     try:
         # Not following and not blocking: the file may have become a link or a pipe meanwhile.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -112,33 +114,32 @@ class TooLarge(Unreadable):
 
 def _enter(root: Path, entry: os.DirEntry[str], policy: Policy, found: Survey) -> Iterator[Path]:
     """Enter one file into the survey, or yield a folder that is still to be walked."""
-    path = Path(entry.path)
+    prefix = os.path.join(root, "")  # noqa: PTH118 - the text to cut off, slash included
     try:
         if entry.is_dir(follow_symlinks=False):
             if entry.name not in policy.ignored_folders:
-                yield path
+                yield Path(entry.path)
             return
-        if policy.kind(path.suffix) is None:
-            found.ignored[path.suffix.lower()] += 1
+        suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122 - a Path for each file is slow
+        if policy.kind(suffix) is None:
+            found.ignored[suffix.lower()] += 1
             return
-        if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-            reason = "is a link that leads out of the folder"
-            found.problems.append(Problem(_shown(root, path), reason))
+        if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+            found.problems.append(Problem(_shown(root, entry), LEADS_OUT))
             return
         status = entry.stat()
-        if stat.S_ISDIR(status.st_mode):
-            return
-        if not stat.S_ISREG(status.st_mode):
-            found.problems.append(Problem(_shown(root, path), "is not a plain file"))
-            return
-        entry.name.encode()
-        found.files[path.relative_to(root).as_posix()] = _stamp(status)
+        if stat.S_ISREG(status.st_mode):
+            document = entry.path[len(prefix) :]
+            document.encode()
+            found.files[document] = _stamp(status)
+        elif not stat.S_ISDIR(status.st_mode):
+            found.problems.append(Problem(_shown(root, entry), "is not a plain file"))
     except UnicodeEncodeError:
         reason = "has a name that is not UTF-8; rename it"
-        found.problems.append(Problem(_shown(root, path), reason))
+        found.problems.append(Problem(_shown(root, entry), reason))
     except OSError as error:
         reason = f"cannot be opened: {error.strerror}"
-        found.problems.append(Problem(_shown(root, path), reason))
+        found.problems.append(Problem(_shown(root, entry), reason))
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -152,6 +153,6 @@ def _too_large(size: int, policy: Policy) -> str:
     )
 
 
-def _shown(root: Path, path: Path) -> str:
+def _shown(root: Path, path: Path | os.DirEntry[str]) -> str:
     """Return a path relative to the folder that can be printed whatever its bytes are."""
-    return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
+    return Path(path).relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()

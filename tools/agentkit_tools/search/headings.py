@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentkit_tools.search.parse import Parsed
-from agentkit_tools.search.tokens import is_unspaced
+from agentkit_tools.search.tokens import unspaced_length
 
 ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
 UNDERLINE = re.compile(r"^ {0,3}(=+|-{2,})[ \t]*$")
@@ -19,8 +19,8 @@ LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 TITLE_LEVEL, PLAIN_LEVEL = 0, 7
 LONGEST_PLAIN = 80
 LONGEST_SHOWN = 120
-SENTENCE_ENDS = '.!?;:。！？；：…)）"»”'  # noqa: RUF001 - the full-width ones are meant
-NEVER_LAST = ".,;:!。，；：！、…\\"  # noqa: RUF001 - the same
+SENTENCE_ENDS = '.!?;:。！？；：…)）"»”'
+NEVER_LAST = ".,;:!。，；：！、…\\"
 CODE = frozenset("={}[]<>|;`\\\t$@")
 
 
@@ -145,11 +145,11 @@ def _stands_like_title(line: str, before: str, after: str) -> bool:
 
 def _width(text: str) -> int:
     """Count characters, those of scripts without spaces twice: they say about twice as much."""
-    return len(text) if text.isascii() else len(text) + sum(map(is_unspaced, text))
+    return len(text) + unspaced_length(text)
 
 
 def _shown(title: str) -> str:
     """Strip Markdown from a title, and the signs that separate parts of a result line."""
-    text = LINK.sub(r"\1", title.strip()).replace("|", "/").replace(">", "›")  # noqa: RUF001
+    text = LINK.sub(r"\1", title.strip()).replace("|", "/").replace(">", "›")
     text = " ".join(text.replace("**", "").replace("`", "").split())
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

@@ -7,13 +7,13 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from agentkit_tools.search import ranking
-from agentkit_tools.search.chunk import Passage, passages
+from agentkit_tools.search import ranking, records
+from agentkit_tools.search.chunk import passages
 from agentkit_tools.search.database import Database, SearchError, is_damage
 from agentkit_tools.search.decode import Unreadable
 from agentkit_tools.search.files import Problem, Stamp, Survey, TooLarge, read, survey
@@ -21,8 +21,12 @@ from agentkit_tools.search.location import cache_path
 from agentkit_tools.search.parse import ParserMissing, parse
 from agentkit_tools.search.policy import Policy
 from agentkit_tools.search.ranking import Hit
+from agentkit_tools.search.records import Fresh, Known
 from agentkit_tools.search.tokens import fingerprint, index_tokens
 from agentkit_tools.search.warn import warn
+
+CLOSE_SECONDS = 5.0
+"""A stopped refresh ends after one file, which may be a long PDF."""
 
 T = TypeVar("T")
 
@@ -59,30 +63,6 @@ class Report:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the index remembers of a file."""
-
-    stamp: Stamp
-    settled: bool
-    digest: bytes
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Fresh:
-    """What a file turned out to be: passages with their tokens, or a problem."""
-
-    document: str
-    stamp: Stamp
-    settled: bool
-    digest: bytes
-    problem: str | None = None
-    body: bytes | None = None
-    line_count: int = 0
-    passages: tuple[tuple[Passage, list[str]], ...] = ()
-
-
 class Index:
     """Passages of all documents under a folder, kept in step with the files.
 
@@ -116,6 +96,7 @@ class Index:
         self._warned: set[Problem] = set()
         self._stops = 0
         self._totals = ranking.Totals()
+        self._state: records.State | None = None
 
     @property
     def path(self) -> str:
@@ -157,21 +138,23 @@ class Index:
         self.refresh()
         row = self._reading(
             lambda db: db.execute(
-                "SELECT body FROM documents WHERE path = ? AND body IS NOT NULL", (document,)
+                "SELECT body FROM bodies JOIN documents d ON d.id = document WHERE path = ?",
+                (document,),
             ).fetchone()
         )
-        return _unpacked(row[0]) if row else None
+        return tuple(zlib.decompress(row[0]).decode().split("\n")) if row else None
 
     def documents(self) -> list[str]:
         """Return the ids of all documents, sorted: paths relative to the folder."""
         self.refresh()
-        query = "SELECT path FROM documents WHERE body IS NOT NULL ORDER BY path"
+        query = "SELECT path FROM documents WHERE problem IS NULL ORDER BY path"
         return [path for (path,) in self._reading(lambda db: db.execute(query).fetchall())]
 
     def bodies(self) -> list[tuple[str, bytes]]:
         """Return id and zlib-compressed UTF-8 text of all documents, sorted by id."""
         self.refresh()
-        query = "SELECT path, body FROM documents WHERE body IS NOT NULL ORDER BY path"
+        query = """SELECT path, body FROM bodies JOIN documents d ON d.id = document
+            ORDER BY path"""
         return self._reading(lambda db: db.execute(query).fetchall())
 
     def stop(self) -> None:
@@ -182,9 +165,13 @@ class Index:
         self._stops += 1
 
     def close(self) -> None:
-        """Close the index file; a later call opens it again."""
-        with self._refreshing:
+        """Close the index file, waiting a little for a refresh; a later call opens it again."""
+        waited = self._refreshing.acquire(timeout=CLOSE_SECONDS)
+        try:
             self._database.close()
+        finally:
+            if waited:
+                self._refreshing.release()
 
     def _reading(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def attempt() -> T:
@@ -213,7 +200,7 @@ class Index:
         except sqlite3.Error as error:
             raise SearchError(
                 f"the index {self.path!r} cannot be written: {error}; "
-                "free space or give another index path"
+                "see what else uses it, free space, or give another index path"
             ) from error
 
     def _follow(self, stops: int) -> Report:
@@ -222,12 +209,14 @@ class Index:
             found = survey(self.root, self.policy)
         except OSError as error:
             raise SearchError(f"cannot list {str(self.root)!r}: {error.strerror}") from error
-        known = self._known()
+        known = self._remembered().known
         gone = [document for document in known if document not in found.files]
         if gone:
-            self._forget(gone)
+            with self._database.writing() as db:
+                records.forget(db, gone)
         added, changed = self._read_changed(found, known, stops)
-        problems = self._problems(found)
+        now = self._remembered()
+        problems = (*found.problems, *now.problems)
         for problem in problems:
             if problem not in self._warned:
                 self._warned.add(problem)
@@ -236,15 +225,22 @@ class Index:
             added=added,
             changed=changed,
             removed=len(gone),
-            documents=self._count(),
-            problems=problems,
+            documents=now.documents,
+            problems=tuple(sorted(problems, key=lambda problem: problem.document)),
             ignored=tuple(sorted(found.ignored.items())),
             seconds=time.monotonic() - begun,
         )
 
-    def _read_changed(self, found: Survey, known: dict[str, _Known], stops: int) -> tuple[int, int]:
+    def _remembered(self) -> records.State:
+        """Return what the index holds, read anew only after somebody has written to it."""
+        with self._database.reading() as db:
+            if self._state is None or self._state.generation != records.generation(db):
+                self._state = records.load(db)
+            return self._state
+
+    def _read_changed(self, found: Survey, known: dict[str, Known], stops: int) -> tuple[int, int]:
         added = changed = 0
-        batch: list[_Fresh] = []
+        batch: list[Fresh] = []
         since = time.monotonic()
         for document, stamp in found.files.items():
             before = known.get(document)
@@ -255,7 +251,7 @@ class Index:
                 raise SearchError("indexing was stopped; the next call goes on from here")
             fresh = self._fresh(document, stamp, before)
             if before is None:
-                added += 1
+                added += fresh.problem is None
             elif before.digest != fresh.digest:
                 changed += 1
             batch.append(fresh)
@@ -265,7 +261,12 @@ class Index:
         self._write(batch)
         return added, changed
 
-    def _fresh(self, document: str, stamp: Stamp, before: _Known | None) -> _Fresh:
+    def _write(self, batch: Sequence[Fresh]) -> None:
+        if batch:
+            with self._database.writing() as db:
+                records.write(db, batch)
+
+    def _fresh(self, document: str, stamp: Stamp, before: Known | None) -> Fresh:
         """Read and cut one file; what is wrong with it becomes part of the answer."""
         now = time.time_ns()
         digest = b""
@@ -274,7 +275,7 @@ class Index:
             digest = hashlib.sha256(data).digest()
             settled = stamp.older_than(now - RACY_NS)
             if before and before.digest == digest:
-                return _Fresh(document, stamp, settled, digest, before.problem)
+                return Fresh(document, stamp, settled, digest, before.problem)
             kind = self.policy.kind(Path(document).suffix)
             assert kind is not None, "the survey lists documents only"
             parsed = parse(data, kind)
@@ -283,115 +284,16 @@ class Index:
                 bool(digest) or isinstance(error, TooLarge)
             )
             settled = final and stamp.older_than(now - RACY_NS)
-            return _Fresh(document, stamp, settled, digest if final else b"", str(error))
+            return Fresh(document, stamp, settled, digest if final else b"", str(error))
         name = Path(document).with_suffix("").as_posix()
-        return _Fresh(
+        return Fresh(
             document,
             stamp,
             settled,
             digest,
             body=zlib.compress("\n".join(parsed.lines).encode(), 1),
-            line_count=len(parsed.lines),
             passages=tuple(
                 (passage, index_tokens(f"{name}\n{passage.heading}\n{passage.text}"))
                 for passage in passages(parsed, self.policy)
             ),
         )
-
-    def _write(self, batch: Sequence[_Fresh]) -> None:
-        if not batch:
-            return
-        with self._database.writing() as connection:
-            for fresh in batch:
-                row = connection.execute(
-                    "SELECT id, digest FROM documents WHERE path = ?", (fresh.document,)
-                ).fetchone()
-                if row and row[1] == fresh.digest and fresh.digest:
-                    _touch(connection, row[0], fresh)  # the same, or another process was first
-                    continue
-                if row:
-                    _delete(connection, row[0])
-                _insert(connection, fresh)
-            _next_generation(connection)
-
-    def _forget(self, documents: Iterable[str]) -> None:
-        with self._database.writing() as connection:
-            for document in documents:
-                row = connection.execute(
-                    "SELECT id FROM documents WHERE path = ?", (document,)
-                ).fetchone()
-                if row:
-                    _delete(connection, row[0])
-            _next_generation(connection)
-
-    def _known(self) -> dict[str, _Known]:
-        query = """SELECT path, size, mtime_ns, ctime_ns, inode, settled, digest, problem
-            FROM documents"""
-        with self._database.reading() as connection:
-            return {
-                row[0]: _Known(Stamp(*row[1:5]), bool(row[5]), row[6], row[7])
-                for row in connection.execute(query)
-            }
-
-    def _problems(self, found: Survey) -> tuple[Problem, ...]:
-        query = "SELECT path, problem FROM documents WHERE problem IS NOT NULL"
-        with self._database.reading() as connection:
-            stored = [Problem(path, reason) for path, reason in connection.execute(query)]
-        return tuple(sorted([*found.problems, *stored], key=lambda problem: problem.document))
-
-    def _count(self) -> int:
-        query = "SELECT count(*) FROM documents WHERE body IS NOT NULL"
-        with self._database.reading() as connection:
-            (count,) = connection.execute(query).fetchone()
-        return int(count)
-
-
-def _touch(connection: sqlite3.Connection, number: int, fresh: _Fresh) -> None:
-    stamp = fresh.stamp
-    connection.execute(
-        """UPDATE documents SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, settled = ?
-        WHERE id = ?""",
-        (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode, fresh.settled, number),
-    )
-
-
-def _delete(connection: sqlite3.Connection, number: int) -> None:
-    connection.execute(
-        "DELETE FROM words WHERE rowid IN (SELECT id FROM passages WHERE document = ?)", (number,)
-    )
-    connection.execute("DELETE FROM passages WHERE document = ?", (number,))
-    connection.execute("DELETE FROM documents WHERE id = ?", (number,))
-
-
-def _insert(connection: sqlite3.Connection, fresh: _Fresh) -> None:
-    stamp = fresh.stamp
-    cursor = connection.execute(
-        "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(fresh.document, fresh.digest),
-            *(stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode, fresh.settled),
-            *(fresh.problem, fresh.line_count, fresh.body),
-        ),
-    )
-    number = cursor.lastrowid
-    for passage, tokens in fresh.passages:
-        # Equal words under different titles may be different facts, so the titles count.
-        digest = hashlib.sha256(f"{passage.heading}\n{passage.text}".encode()).digest()[:16]
-        cursor = connection.execute(
-            "INSERT INTO passages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(number, passage.start, passage.end),
-                *(passage.heading, passage.text, digest, len(tokens)),
-            ),
-        )
-        connection.execute(
-            "INSERT INTO words (rowid, tokens) VALUES (?, ?)", (cursor.lastrowid, " ".join(tokens))
-        )
-
-
-def _next_generation(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
-
-
-def _unpacked(body: bytes) -> tuple[str, ...]:
-    return tuple(zlib.decompress(body).decode().split("\n"))

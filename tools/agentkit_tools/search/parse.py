@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from agentkit_tools.search.decode import Unreadable, decode
 XML_PROLOGUE = re.compile(r"^\s*<\?xml[^>]*\?>")
 PDFIUM = threading.Lock()
 """PDFium keeps process-wide state; two threads in it crash the process."""
+
+
+QUIET = logging.NullHandler()
+"""Keeps trafilatura's remarks off stderr unless the program has set up logging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ def _html(data: bytes) -> Parsed:
         from trafilatura import extract  # noqa: PLC0415 - half a second, for HTML only
     except ImportError as error:
         raise _missing("trafilatura", "HTML") from error
+    logging.getLogger("trafilatura").addHandler(QUIET)
     try:
         text = extract(
             source,

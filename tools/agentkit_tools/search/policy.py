@@ -45,10 +45,14 @@ class Policy:
 
     def kind(self, suffix: str) -> str | None:
         """Return "markdown", "text", "html" or "pdf" for a file name ending, else None."""
-        for name in ("markdown", "text", "html", "pdf"):
-            if suffix.lower() in getattr(self, name):
-                return name
-        return None
+        suffix = suffix.lower()
+        if suffix in self.markdown:
+            return "markdown"
+        if suffix in self.text:
+            return "text"
+        if suffix in self.html:
+            return "html"
+        return "pdf" if suffix in self.pdf else None
 
     def shape(self) -> tuple[int, ...]:
         """Return the numbers that decide how text is cut: an index made with others is rebuilt."""

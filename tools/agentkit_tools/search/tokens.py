@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import version
+from itertools import groupby
 from typing import Any, Protocol, cast
 
 from agentkit_tools.search.stopwords import STOP_WORDS
@@ -30,6 +30,8 @@ UNSPACED = (
     (0x4E00, 0x9FFF), (0xA960, 0xA97F), (0xAC00, 0xD7FF), (0xF900, 0xFAFF), (0x1B000, 0x1B16F),
     (0x20000, 0x323AF),
 )  # fmt: skip
+
+UNSPACED_RUN = re.compile(f"[{''.join(f'{chr(low)}-{chr(high)}' for low, high in UNSPACED)}]+")
 
 # Letters that Unicode does not take apart, and invisible characters that stand inside words.
 LETTERS = str.maketrans(
@@ -73,12 +75,12 @@ class Term:
 def index_tokens(text: str) -> list[str]:
     """Return the tokens of a passage in order, repeats included."""
     tokens: list[str] = []
-    for word, unspaced in _words(normalized(text)):
-        if unspaced:
-            # The last character stands alone too, so that a prefix search finds every character.
-            tokens.extend(word[at : at + 2] for at in range(len(word)))
-        else:
+    for run, word in _words(normalized(text)):
+        if word:
             tokens.extend(_parts(word))
+        else:
+            # The last character stands alone too, so that a prefix search finds every character.
+            tokens.extend([run[at : at + 2] for at in range(len(run))])
     return tokens
 
 
@@ -86,15 +88,15 @@ def query_terms(text: str) -> tuple[Term, ...]:
     """Return the distinct terms of a query, without stop words unless it has nothing else."""
     kept: dict[Term, None] = {}
     dropped: dict[Term, None] = {}
-    for word, unspaced in _words(normalized(text)):
-        if not unspaced:
+    for run, word in _words(normalized(text)):
+        if word:
             terms = [Term(token) for token in _parts(word)]
             (dropped if word in STOP_WORDS else kept).update(dict.fromkeys(terms))
-        elif len(word) == 1:
-            (dropped if word in STOP_WORDS else kept)[Term(word, prefix=True)] = None
+        elif len(run) == 1:
+            (dropped if run in STOP_WORDS else kept)[Term(run, prefix=True)] = None
         else:
-            for at in range(len(word) - 1):
-                pair = word[at : at + 2]
+            for at in range(len(run) - 1):
+                pair = run[at : at + 2]
                 (dropped if pair in STOP_WORDS else kept)[Term(pair)] = None
     return tuple(kept or dropped)
 
@@ -115,10 +117,9 @@ def fingerprint() -> str:
     return f"tokens-1 snowball-{version('snowballstemmer')} unicode-{unicodedata.unidata_version}"
 
 
-def is_unspaced(character: str) -> bool:
-    """Whether a character belongs to a script that is written without spaces."""
-    code = ord(character)
-    return code >= 0x0E00 and any(low <= code <= high for low, high in UNSPACED)
+def unspaced_length(text: str) -> int:
+    """Count the characters of scripts that are written without spaces."""
+    return 0 if text.isascii() else sum(map(len, UNSPACED_RUN.findall(text)))
 
 
 def _folded(text: str) -> str:
@@ -127,14 +128,11 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", ACCENT.sub(r"\1", unicodedata.normalize("NFD", text)))
 
 
-def _words(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield words and compounds, and whole runs of scripts without spaces (marked True)."""
+def _words(text: str) -> list[tuple[str, str]]:
+    """Return, in order, runs of scripts without spaces (first) or words and compounds (second)."""
     if text.isascii():
-        for match in ASCII_COMPOUND.finditer(text):
-            yield match[0], False
-        return
-    for match in _patterns()[0].finditer(text):
-        yield (match[1], True) if match[1] else (match[0], False)
+        return [("", word) for word in ASCII_COMPOUND.findall(text)]
+    return _patterns()[0].findall(text)
 
 
 @lru_cache(maxsize=100_000)
@@ -180,28 +178,27 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     Python's `\w` lacks combining marks and would cut Devanagari inside words. Scripts above
     U+1FFFF are all unspaced ones, so that the walk over the categories can stop there.
     """
-    unspaced = "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED)
-    letters, digits, marks = (_ranges(kinds) for kinds in ("L", "N", "M"))
-    character = f"[{letters}{digits}]"
-    word = f"{character}[{letters}{digits}{marks}]*"
+    letters, digits, marks = (_class(kind) for kind in "LNM")
+    word = f"[{letters}{digits}][{letters}{digits}{marks}]*"
     return (
-        re.compile(f"([{unspaced}]+)|{word}(?:[-_.]{word})*"),
+        re.compile(f"({UNSPACED_RUN.pattern})|({word}(?:[-_.]{word})*)"),
         re.compile(rf"[{digits}]+(?:\.[{digits}]+)*|[{letters}][{letters}{marks}]*"),
     )
 
 
-def _ranges(kinds: str) -> str:
-    """Write the characters of some categories, unspaced scripts left out, as a regex class."""
-    members = [
-        code
-        for code in range(0x20000)
-        if unicodedata.category(chr(code))[0] in kinds
-        and not any(low <= code <= high for low, high in UNSPACED)
-    ]
-    spans: list[list[int]] = []
-    for code in members:
-        if spans and spans[-1][1] == code - 1:
-            spans[-1][1] = code
-        else:
-            spans.append([code, code])
-    return "".join(f"{chr(low)}-{chr(high)}" for low, high in spans)
+@cache
+def _categories() -> dict[str, list[tuple[int, int]]]:
+    """Return the spans of characters by the first letter of their category, unspaced left out."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    edges = [0, *(edge for low, high in UNSPACED[:-1] for edge in (low, high + 1)), UNSPACED[-1][0]]
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        codes = range(begin, end)
+        for kind, group in groupby(codes, lambda code: unicodedata.category(chr(code))[0]):
+            members = list(group)
+            spans.setdefault(kind, []).append((members[0], members[-1]))
+    return spans
+
+
+def _class(kind: str) -> str:
+    """Write the characters of a category as the inside of a regex class."""
+    return "".join(f"{chr(low)}-{chr(high)}" for low, high in _categories()[kind])
