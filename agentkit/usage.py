@@ -58,6 +58,13 @@ class Spent:
     cost_usd: float | None = 0.0
     seconds: float = 0.0
 
+    def plus(self, usage: Usage, cost_usd: float | None) -> Spent:
+        """Return what is spent after one more reply."""
+        cost = None
+        if self.cost_usd is not None and cost_usd is not None:
+            cost = self.cost_usd + cost_usd
+        return Spent(self.turns + 1, self.usage + usage, cost, self.seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

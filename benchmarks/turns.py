@@ -175,9 +175,7 @@ def table(rounds: int, *, as_json: bool) -> None:
         base_url = server.stdout.readline().strip()
         if not as_json:
             print("CPU ms per turn, medians; ratio = agentkit / bare httpx loop (goal 1.5)")
-            print(
-                f"{'turns':>6} {'agents':>6} {'floor':>7} {'agentkit':>8} {'ratio':>6} {'RSS MB':>12}"
-            )
+            print(" turns agents   floor agentkit  ratio   RSS MB: floor, agentkit")
         for turns, agents in (*((turns, 1) for turns in TURNS), (AGENT_TURNS, AGENTS)):
             row = compare(base_url, turns, agents, rounds)
             if as_json:

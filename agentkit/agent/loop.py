@@ -65,7 +65,8 @@ async def _note_window(run: Run) -> None:
     window = run.parts.model.window
     if window is None or run.context.tokens < window * NEARLY_FULL:
         return
-    if any(event.kind == "noted" and event.body.topic == "window" for event in run.events):
+    noted = (event.body for event in run.events if isinstance(event.body, Noted))
+    if any(body.topic == "window" for body in noted):
         return
     text = f"the next prompt has about {run.context.tokens} of the window's {window} tokens"
     _log.warning("context.nearly_full", run_id=run.id, tokens=run.context.tokens, window=window)

@@ -14,7 +14,7 @@ import structlog
 from agentkit.agent.loop import drive
 from agentkit.agent.plan import Step, plan_after
 from agentkit.context import Context
-from agentkit.errors import AgentkitError, StoreError
+from agentkit.errors import AgentkitError, ConfigError, StoreError
 from agentkit.events import (
     ArtifactRef,
     Body,
@@ -28,7 +28,7 @@ from agentkit.events import (
     UserMessage,
     now,
 )
-from agentkit.messages import Content, Message, ToolCall
+from agentkit.messages import Content, Message, ToolCall, plain_text
 from agentkit.model import Model
 from agentkit.store import Store
 from agentkit.tool import Artifact, Dispatcher
@@ -119,10 +119,17 @@ class Run:
         """Give the agent a user message and return what comes of it.
 
         Raises:
+            ConfigError: the content is text that UTF-8 cannot hold.
             ModelError: the model could not be asked.
             LimitExceeded: a limit of the run was reached.
             StoreError: the log could not be written.
         """
+        try:
+            plain_text(content).encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"The user message is no valid text: {error}. Decode its bytes as UTF-8 first."
+            ) from error
         await self.append([UserMessage(content=content)])
         try:
             output = await drive(self)
@@ -193,14 +200,7 @@ class Run:
         self.plan = plan_after(self.plan, body)
         if isinstance(body, Replied):
             self._calls = {call.id: call for call in body.message.tool_calls}
-            cost = self.spent.cost_usd
-            known = cost is not None and body.cost_usd is not None
-            self.spent = Spent(
-                self.spent.turns + 1,
-                self.spent.usage + body.usage,
-                cost + body.cost_usd if known else None,
-                self.spent.seconds,
-            )
+            self.spent = self.spent.plus(body.usage, body.cost_usd)
         elif isinstance(body, ToolFinished):
             self._artifacts.update({ref.name: ref for ref in body.artifacts})
 

@@ -129,22 +129,17 @@ class View:
         self._line(line)
 
     def _replied(self, body: Replied) -> None:
-        cost = self._spent.cost_usd
-        known = cost is not None and body.cost_usd is not None
-        self._spent = Spent(
-            self._spent.turns + 1,
-            self._spent.usage + body.usage,
-            cost + body.cost_usd if known else None,
-        )
+        self._spent = self._spent.plus(body.usage, body.cost_usd)
         calls = len(body.message.tool_calls)
         what = f"{calls} tool call{'s' if calls > 1 else ''}" if calls else "the answer"
         self._line(Text(f"turn {self._spent.turns}: {what}  {body.seconds:.2f} s", "dim"))
         self._doing, self._tail = "waiting for the model", ""
 
     def _line(self, line: Text) -> None:
-        line.no_wrap = True
-        line.overflow = "ellipsis"
-        self._console.print(line, soft_wrap=not self._console.is_terminal)
+        if self._console.is_terminal:
+            self._console.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            self._console.print(line, soft_wrap=True)
 
     def _render(self) -> RenderableType:
         rows: list[RenderableType] = []
@@ -177,4 +172,4 @@ def spending(spent: Spent) -> str:
 def _brief(started: ToolStarted) -> str:
     values = [" ".join(str(value).split()) for value in started.arguments.values()]
     text = ", ".join(values)
-    return text if len(text) <= 72 else text[:71] + "…"
+    return text if len(text) <= 56 else text[:55] + "…"

@@ -60,24 +60,21 @@ def ensure(host: Host, engine: Engine) -> str:
         NoEngine: none can run here.
         Problem: one could, but not by us.
     """
-    chosen = host.env.get("DOCKER_HOST", "")
-    if chosen:
-        return _ask_chosen(chosen)
-    try:
-        return _ask(engine.socket)
-    except PermissionError:
-        raise Problem(
-            "a Docker engine runs here, but this user may not use it",
-            "run `sudo usermod -aG docker $USER` and log in again",
-        ) from None
-    except OSError:
-        pass
-    _refuse_where_hopeless(host, engine)
-    if not host.find("dockerd"):
+    version = _find(host, engine)
+    if version is None and not host.find("dockerd"):
         _install(host)
-        if version := _answer(engine.socket):  # the package's own script has started it
-            return version
-    return _start(host, engine)
+        version = _answer(engine.socket)  # the package's own script may have started it
+    return _start(host, engine) if version is None else version
+
+
+def what_is_missing() -> str | None:
+    """Why no Docker engine answers here, and how to get one; None if one does. Changes nothing."""
+    try:
+        if _find(Host.here(), Engine()) is not None:
+            return None
+    except Problem as problem:
+        return str(problem)
+    return str(Problem("the Docker engine is not running", "run `agentkit setup`"))
 
 
 def build_image(host: Host, python: Path) -> None:
@@ -111,6 +108,27 @@ def build_image(host: Host, python: Path) -> None:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300].rstrip(".") if lines else "without a word"
+
+
+def _find(host: Host, engine: Engine) -> str | None:
+    """Version of the engine that answers; None where root can install or start one.
+
+    Raises:
+        NoEngine: none can run here.
+        Problem: one could, but not by us.
+    """
+    if chosen := host.env.get("DOCKER_HOST", ""):
+        return _ask_chosen(chosen)
+    try:
+        return _ask(engine.socket)
+    except PermissionError:
+        raise Problem(
+            "a Docker engine runs here, but this user may not use it",
+            "run `sudo usermod -aG docker $USER` and log in again",
+        ) from None
+    except OSError:
+        _refuse_where_hopeless(host, engine)
+        return None
 
 
 def _answer(path: Path) -> str | None:
@@ -156,6 +174,16 @@ def _ask_chosen(address: str) -> str:
 
 def _refuse_where_hopeless(host: Host, engine: Engine) -> None:
     """Raise where installing an engine could not help."""
+    # What root has here, or could have.
+    capabilities = "CapEff" if host.root else "CapBnd"
+    found = re.search(rf"^{capabilities}:\s*([0-9a-f]+)", _read(engine.status), re.MULTILINE)
+    if found and not int(found[1], 16) >> _CAP_SYS_ADMIN & 1:
+        raise NoEngine(
+            "this machine is an unprivileged container, in which no Docker engine can run"
+            " (CAP_SYS_ADMIN is missing)",
+            "start the container with `--privileged`, or hand it the engine of its host with"
+            " `-v /var/run/docker.sock:/var/run/docker.sock`",
+        )
     if not host.root:
         installed = host.find("dockerd")
         state = "is not running" if installed else "is not installed"
@@ -164,14 +192,6 @@ def _refuse_where_hopeless(host: Host, engine: Engine) -> None:
             f"the Docker engine {state}, and only root can change that",
             f"run `sudo {remedy}` and `sudo usermod -aG docker $USER`, then log in again;"
             " or start a rootless engine and set DOCKER_HOST to its socket",
-        )
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)", _read(engine.status), re.MULTILINE)
-    if found and not int(found[1], 16) >> _CAP_SYS_ADMIN & 1:
-        raise NoEngine(
-            "this machine is an unprivileged container, in which no Docker engine can run"
-            " (CAP_SYS_ADMIN is missing)",
-            "start the container with `--privileged`, or hand it the engine of its host with"
-            " `-v /var/run/docker.sock:/var/run/docker.sock`",
         )
 
 

@@ -11,13 +11,14 @@ import socket
 import struct
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 from agentkit_sandbox.base import SandboxError, SandboxPolicy, SandboxUnavailable
 from agentkit_sandbox.limits import WORKSPACE, check_facts, check_settings, host_config
 from agentkit_sandbox.reaper import MARK, is_orphan, owner_labels
 from agentkit_sandbox.runner.bundle import program
 from agentkit_sandbox.session import Session
+from agentkit_sandbox.settings import docker_host
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -60,14 +61,39 @@ def connect(seconds: float = CALL_SECONDS) -> DockerClient:
             "Code cannot be run here: the Python package `docker` is missing. "
             "Install it with `pip install docker`."
         ) from None
+    _knock()
+    client: DockerClient | None = None
     try:
         client = docker.from_env(timeout=int(seconds))
         client.ping()
-    except DockerException as error:
-        raise SandboxUnavailable(_why_unreachable(error)) from error
-    except OSError as error:  # requests' own errors derive from it
-        raise SandboxUnavailable(_why_unreachable(error)) from error
+    except (DockerException, OSError) as error:  # requests' own errors are OSErrors
+        if client is not None:
+            client.close()
+        raise SandboxUnavailable(
+            f"Code cannot be run here: the Docker daemon did not answer ({str(error)[:200]})."
+        ) from error
     return client
+
+
+def _knock() -> None:
+    """Try a local daemon's socket first: the plain error says more than the SDK's."""
+    kind, _, path = docker_host().partition("://")
+    if kind != "unix":
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(5)
+            probe.connect(path)
+    except PermissionError:
+        raise SandboxUnavailable(
+            "Code cannot be run here: this user may not talk to the Docker daemon. "
+            "Add the user to the group `docker` and log in again, or run as root."
+        ) from None
+    except OSError as error:
+        raise SandboxUnavailable(
+            f"Code cannot be run here: no Docker daemon is running ({path}: {error.strerror}). "
+            "Start one, or run `agentkit setup`, which installs and starts it."
+        ) from None
 
 
 @contextmanager
@@ -106,21 +132,6 @@ def api_of(client: DockerClient) -> Any:
     return cast("Any", client).api
 
 
-def _why_unreachable(error: Exception) -> str:
-    text = str(error)
-    if "Permission denied" in text or "PermissionError" in text:
-        return (
-            "Code cannot be run here: this user may not talk to the Docker daemon. "
-            "Add the user to the group `docker` and log in again, or run as root."
-        )
-    if "FileNotFoundError" in text or "No such file" in text or "Connection refused" in text:
-        return (
-            "Code cannot be run here: no Docker daemon is running. "
-            "Start one, or run `agentkit setup`, which installs and starts it."
-        )
-    return f"Code cannot be run here: the Docker daemon did not answer ({text[:200]})."
-
-
 class DockerBackend:
     """Starts sandboxes on a Docker daemon. See `agentkit_sandbox.base.Backend`.
 
@@ -138,7 +149,13 @@ class DockerBackend:
     async def _connected(self) -> DockerClient:
         async with self._lock:
             if self._client is None:
-                self._client = await in_thread(connect)
+                client = await in_thread(connect)
+                if not str(api_of(client).base_url).startswith(("http+docker://local", "http://")):
+                    raise SandboxUnavailable(
+                        f"Code cannot be run on {docker_host()}: sandboxes need a daemon on a "
+                        "local socket or plain TCP for now. Unset DOCKER_HOST to use the local one."
+                    )
+                self._client = client
                 info: dict[str, Any] = await in_thread(self._client.info)
                 options = " ".join(cast("list[str]", info.get("SecurityOptions") or []))
                 mapped = "rootless" in options or "userns" in options
@@ -160,9 +177,10 @@ class DockerBackend:
         name = f"agentkit-{secrets.token_hex(6)}"
         labels = self._owner or owner_labels()
         session: Session | None = None
+        streams: list[socket.socket] = []  # filled in the thread, so that none is lost on the way
         try:
-            opened = await in_thread(_launch, client, policy, uid, name, labels)
-            channel = await AttachedChannel.open(client, name, opened)
+            await in_thread(_launch, client, policy, streams, Identity(name, uid, labels))
+            channel = await AttachedChannel.open(client, name, streams.pop())
             session = Session(channel, policy, name)
             info = await in_thread(api_of(client).inspect_container, name)
             check_settings(policy, uid, cast("dict[str, Any]", info))
@@ -172,6 +190,8 @@ class DockerBackend:
             if session is not None:
                 await session.close()
             else:
+                for stream in streams:
+                    stream.close()
                 await in_thread(remove, client, name)
             if isinstance(error, (SandboxError, asyncio.CancelledError)):
                 raise
@@ -193,12 +213,25 @@ def _why_not_started(error: Exception, policy: SandboxPolicy) -> str:
     return f"Code cannot be run here: Docker could not start a sandbox ({text[:300]})."
 
 
+class Identity(NamedTuple):
+    """What is one sandbox's own: its name, its user id and its labels."""
+
+    name: str
+    uid: int
+    labels: dict[str, str]
+
+
 def _launch(
-    client: DockerClient, policy: SandboxPolicy, uid: int, name: str, labels: dict[str, str]
-) -> socket.socket:
+    client: DockerClient,
+    policy: SandboxPolicy,
+    streams: list[socket.socket],
+    identity: Identity,
+) -> None:
+    """Create, attach and start a container; the attached stream is added to `streams`."""
     from agentkit_sandbox.image.builder import image_name  # noqa: PLC0415 (imports this file)
 
     api = api_of(client)
+    name, uid, labels = identity
     settings = api.create_host_config(**host_config(policy, uid))
     api.create_container(
         policy.image or image_name(),
@@ -220,13 +253,9 @@ def _launch(
     attached = api.attach_socket(name, params=flags)
     # The connection is ours from here on; the SDK's objects must not close it when they go.
     stream = socket.socket(fileno=getattr(attached, "_sock", attached).detach())
-    try:
-        api.start(name)
-    except BaseException:
-        stream.close()
-        raise
+    streams.append(stream)
     stream.setblocking(False)
-    return stream
+    api.start(name)
 
 
 def remove(client: DockerClient, name: str) -> None:

@@ -417,3 +417,10 @@ def test_the_usage_of_a_run_is_the_sum_of_its_replies():
     for name, value in asdict(result.usage).items():
         assert value == sum(getattr(reply.usage, name) for reply in replies)
     assert result.cost_usd == pytest.approx(sum(reply.cost_usd for reply in replies))
+
+
+def test_a_user_message_that_is_no_text_is_refused_before_it_reaches_the_log():
+    store = MemoryStore()
+    with pytest.raises(ConfigError, match="UTF-8"):
+        run(["never"], content="caf\udce9", store=store)
+    assert [event.kind for event in last_log(store)] == ["run_started"]

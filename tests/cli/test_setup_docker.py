@@ -13,8 +13,10 @@ from agentkit.cli import setup, setup_docker
 from agentkit.cli.setup_docker import Engine, NoEngine, build_image, ensure
 from agentkit.cli.setup_host import Host, Problem
 
-PRIVILEGED = "CapEff:\t000001ffffffffff\n"
-UNPRIVILEGED = "CapEff:\t00000000a80425fb\n"  # what Docker gives a container
+PRIVILEGED = "CapEff:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\n"
+UNPRIVILEGED = (
+    "CapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\n"  # what Docker gives a container
+)
 STUB = """#!{python} -I
 import json, os, sys
 with open({calls!r}, "a") as file:
@@ -132,11 +134,12 @@ def test_the_daemon_gets_no_key_and_outlives_ctrl_c(machine):
     assert os.getsid(pid) == pid
 
 
-def test_an_unprivileged_container_installs_nothing_and_says_what_to_do(machine):
+@pytest.mark.parametrize("root", [True, False])
+def test_an_unprivileged_container_installs_nothing_and_says_what_to_do(machine, root):
     machine.apt_get()
     (machine.folder / "status").write_text(UNPRIVILEGED)
     with pytest.raises(NoEngine, match=r"CAP_SYS_ADMIN is missing.*--privileged"):
-        ensure(machine.host(), machine.engine)
+        ensure(machine.host(root=root), machine.engine)
     assert machine.calls == []
 
 
@@ -171,6 +174,21 @@ def test_no_install_neither_installs_nor_starts(machine, installed):
     with pytest.raises(Problem, match=r"AGENTKIT_NO_INSTALL is set.*Way forward: (run|start)"):
         ensure(machine.host(AGENTKIT_NO_INSTALL="1"), machine.engine)
     assert machine.calls == []
+
+
+def test_what_is_missing_is_told_without_a_change(machine, monkeypatch):
+    host, engine = machine.host(), machine.engine
+    monkeypatch.setattr(Host, "here", lambda: host)
+    monkeypatch.setattr(setup_docker, "Engine", lambda: engine)
+    machine.dockerd()
+    told = setup_docker.what_is_missing()
+    assert told == "the Docker engine is not running. Way forward: run `agentkit setup`."
+    assert machine.calls == []
+    (machine.folder / "status").write_text(UNPRIVILEGED)
+    assert "CAP_SYS_ADMIN" in setup_docker.what_is_missing()
+    (machine.folder / "status").write_text(PRIVILEGED)
+    ensure(host, engine)
+    assert setup_docker.what_is_missing() is None
 
 
 def test_a_machine_without_apt_is_told_the_package(machine):

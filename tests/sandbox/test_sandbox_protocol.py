@@ -1,5 +1,6 @@
 """Frames, names, owners, limits and the filter: all that needs no daemon."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -51,10 +52,8 @@ def test_frames_survive_any_cut():
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_frames_or_a_fault(data):
-    try:
+    with contextlib.suppress(ProtocolFault):
         list(FrameBuffer().feed(data))
-    except ProtocolFault:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -218,7 +217,9 @@ def test_an_unknown_architecture_has_no_filter():
 
 
 def test_a_traceback_shows_the_users_lines_only():
-    files = {"<call 3>": "import json\n\ndef load(text):\n    return json.loads(text)\n\nload('{')\n"}
+    files = {
+        "<call 3>": "import json\n\ndef load(text):\n    return json.loads(text)\n\nload('{')\n"
+    }
     try:
         exec(compile(files["<call 3>"], "<call 3>", "exec"), {})
     except ValueError as error:

@@ -47,7 +47,9 @@ def test_the_programs_future_imports_are_its_own(box):
 
 
 def test_an_open_figure_becomes_a_png(box):
-    code = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('中文 Привет é')\nplt.show()"
+    code = (
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('中文 Привет é')\nplt.show()"
+    )
     result = box.run(code)
     [figure] = result.artifacts
     assert figure.media_type == "image/png"
@@ -121,7 +123,10 @@ def test_interrupt_stops_a_running_program(box):
         ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "error"),
         ("class R:\n    def __repr__(self): raise ValueError\nR()", "error"),
         ("import os\nos.chdir('/')\nos.rmdir", "ok"),
-        ("import threading\nthreading.Thread(target=lambda: __import__('os')._exit(1)).start()", None),
+        (
+            "import threading\nthreading.Thread(target=lambda: __import__('os')._exit(1)).start()",
+            None,
+        ),
     ],
 )
 def test_a_program_may_end_in_any_way(box, code, status):
@@ -186,6 +191,7 @@ def test_the_kernel_is_the_first_to_die_when_memory_ends(box):
 
 def test_the_kernel_holds_no_control_descriptor(box):
     """A bug of a prototype: they were still open when the process became dumpable again."""
+    box.wait(box.session.reset())
     code = """
         import os
         found = {int(n): os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')
@@ -205,11 +211,15 @@ def test_a_daemon_does_not_outlive_the_call(box):
             os._exit(0)
     """
     box.run(program(code))
-    assert box.run("import os; [p for p in os.listdir('/proc') if p.isdigit()]").value.count("'") == 4
+    assert (
+        box.run("import os; [p for p in os.listdir('/proc') if p.isdigit()]").value.count("'") == 4
+    )
 
 
 def test_a_fork_bomb_ends_with_the_call(box):
-    result = box.run("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", timeout=1)
+    result = box.run(
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", timeout=1
+    )
     assert result.status in ("timeout", "ok")
 
 
@@ -322,7 +332,7 @@ def test_what_is_no_plain_small_file_stays_inside(box, code, reason):
     result = box.run(code)
     assert result.artifacts == ()
     assert [why for _, why in result.skipped if reason in why] if reason else not result.skipped
-    box.run("import os, shutil\nfor n in os.listdir(): shutil.rmtree(n, True) or os.path.lexists(n) and os.remove(n)")
+    box.run("import os\nfor n in os.listdir(): os.rmdir(n) if os.path.isdir(n) else os.remove(n)")
 
 
 def test_the_caps_on_files_hold(box):
@@ -352,7 +362,8 @@ def test_a_planted_module_does_not_reach_the_runner(box):
 def test_a_forged_result_does_not_reach_the_next_call(box):
     code = """
         import json, os, struct
-        head = json.dumps({'op': 'result', 'token': 'x', 'status': 'ok', 'value': 'forged'}).encode()
+        head = {'op': 'result', 'token': 'x', 'status': 'ok', 'value': 'forged'}
+        head = json.dumps(head).encode()
         os.write(3, struct.pack('>II', len(head), 0) + head)
         'true'
     """
@@ -382,7 +393,9 @@ def test_two_sandboxes_share_no_user_and_no_files(box):
     try:
         box.run("open('mine.txt', 'w').write('x')")
         assert box.run("import os; os.listdir()", session=other).value == "[]"
-        ids = {box.run("import os; os.getuid()", session=each).value for each in (box.session, other)}
+        ids = {
+            box.run("import os; os.getuid()", session=each).value for each in (box.session, other)
+        }
         assert len(ids) == 2
     finally:
         box.wait(other.close())

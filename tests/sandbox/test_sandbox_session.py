@@ -177,7 +177,7 @@ class Counted:
         self.backend, self.well = backend, True
         backend.live.add(self)
 
-    async def execute(self, code, timeout=1.0, *, on_output=None):
+    async def execute(self, code, timeout=1.0, *, on_output=None):  # noqa: ASYNC109 (the protocol)
         raise NotImplementedError
 
     async def ping(self):

@@ -24,6 +24,9 @@ import pytest
         ("cuándo activar el modo de pensamiento", "agentes.es.md"),
         ("Сколько экспертов у модели и какая лицензия?", "parametry.ru.md"),
         ("история версий, дата выхода GLM-4.5", "versii.ru.md"),
+        ("Quel est le prix du modèle ?", "resultats.fr.md"),
+        ("Сколько стоит, какие цены?", "parametry.ru.md"),
+        ("价格是多少", "pingce.zh.md"),
         ("slow tokens per second limits", "limits.en.pdf"),
     ],
 )

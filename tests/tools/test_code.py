@@ -1,0 +1,153 @@
+"""`execute_code` as the model sees it."""
+
+import asyncio
+
+import pytest
+
+from agentkit.tool import ToolContext, Toolset
+from agentkit_sandbox import ExecResult, File, SandboxLost, SandboxUnavailable
+from agentkit_tools.code import CodeInterpreter
+from agentkit_tools.code.report import describe
+
+CONTEXT = ToolContext("run", "call", "execute_code", lambda text: None)
+
+
+class Fake:
+    """A back end and its sandboxes in one: answers with prepared results."""
+
+    def __init__(self, *results):
+        self.results, self.started, self.closed = list(results), 0, 0
+
+    async def start(self, policy):
+        self.started += 1
+        await asyncio.sleep(0.01)
+        if isinstance(self.results[0], SandboxUnavailable):
+            raise self.results.pop(0)
+        return self
+
+    async def reap(self):
+        return 0
+
+    async def execute(self, code, timeout=30.0, *, on_output=None):  # noqa: ASYNC109 (the protocol)
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def ping(self):
+        return True
+
+    async def close(self):
+        self.closed += 1
+
+
+def calls(fake, count=1, **options):
+    async def run():
+        async with CodeInterpreter(backend=fake, **options).open() as [execute_code]:
+            return [await execute_code.function(code="x", context=CONTEXT) for _ in range(count)]
+
+    return asyncio.run(run())
+
+
+def test_it_is_a_toolset_with_one_tool_whose_calls_keep_their_order():
+    async def run():
+        interpreter = CodeInterpreter(prewarm=False)
+        assert isinstance(interpreter, Toolset)
+        async with interpreter.open() as [tool], interpreter.open() as [other]:
+            assert tool.name == "execute_code"
+            assert tool.group is not None
+            assert tool.group != other.group
+            assert set(tool.parameters["properties"]) == {"code", "timeout"}
+            assert tool.parameters["required"] == ["code"]
+
+    asyncio.run(run())
+
+
+def test_without_a_sandbox_the_model_is_told_and_can_go_on():
+    fake = Fake(SandboxUnavailable("No daemon. Run `agentkit setup`."))
+    [result] = calls(fake)
+    assert not result.ok
+    assert "agentkit setup" in result.content
+    assert "table" in result.content
+
+
+def test_a_lost_sandbox_is_told_and_replaced():
+    fake = Fake(SandboxLost("It was lost."), ExecResult("ok", value="1"))
+    first, second = calls(fake, 2)
+    assert "gone" in first.content
+    assert not first.ok
+    assert second.content == "Value: 1"
+    assert fake.started == 2
+
+
+def test_an_unused_sandbox_is_closed_with_the_run():
+    fake = Fake(None)
+    calls(fake, 0)
+    assert fake.closed == 0, "it was still starting, and a cancelled start cleans up itself"
+
+    async def run():
+        async with CodeInterpreter(backend=fake).open():
+            await asyncio.sleep(0.05)
+
+    asyncio.run(run())
+    assert fake.closed == 1
+
+
+def test_without_prewarming_nothing_starts_unasked():
+    fake = Fake(None)
+    calls(fake, 0, prewarm=False)
+    assert fake.started == 0
+
+
+def test_files_become_artifacts_and_are_named():
+    fake = Fake(ExecResult("ok", artifacts=(File("a.png", "image/png", b"x" * 2048),)))
+    [result] = calls(fake)
+    assert "a.png (2 KB)" in result.content
+    assert [(a.name, a.media_type) for a in result.artifacts] == [("a.png", "image/png")]
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (ExecResult("ok"), ["nothing was printed"]),
+        (ExecResult("ok", stdout="a\n", value="2"), ["a\nValue: 2"]),
+        (
+            ExecResult("timeout", stdout="half\n"),
+            ["half", "within 5 seconds", "Variables are kept"],
+        ),
+        (ExecResult("timeout", state_lost=True, detail="killed"), ["State lost (killed)"]),
+        (
+            ExecResult("crashed", detail="out of memory", state_lost=True),
+            ["ended: out of memory.", "State lost: all variables"],
+        ),
+        (ExecResult("error", error="ZeroDivisionError"), ["ZeroDivisionError"]),
+        (ExecResult("ok", skipped=(("b.bin", "larger than 10"),)), ["b.bin (larger than 10)"]),
+        (ExecResult("ok", stderr="w\n"), ["stderr:\nw"]),
+    ],
+)
+def test_results_are_told_in_words(result, words):
+    text = describe(result, 5, 1000)
+    assert all(word in text for word in words)
+
+
+def test_long_output_keeps_head_and_tail():
+    text = describe(ExecResult("ok", stdout="a" * 5000 + "z" * 5000), 5, 1000)
+    assert text.startswith("aaa")
+    assert text.endswith("zzz")
+    assert "9001 characters left out" in text or "characters left out" in text
+    assert len(text) < 1100
+
+
+@pytest.mark.docker
+def test_a_chart_is_drawn():
+    async def run():
+        async with CodeInterpreter().open() as [execute_code]:
+            code = "import matplotlib.pyplot as plt\nn = [77.8, 56.2]\nplt.bar(['SWE', 'TB'], n)"
+            first = await execute_code.function(code=code, context=CONTEXT)
+            second = await execute_code.function(code="sum(n)", context=CONTEXT)
+        return first, second
+
+    first, second = asyncio.run(run())
+    assert first.ok
+    assert first.artifacts[0].data.startswith(b"\x89PNG")
+    assert second.content == "Value: 134.0"
