@@ -17,10 +17,17 @@ from agentkit_sandbox.docker import connect
 from agentkit_sandbox.image.builder import build, image_name
 from agentkit_sandbox.session import Session
 
-HARDENED = (
-    "--network=none --read-only --cap-drop=ALL --security-opt=no-new-privileges --memory=512m "
-    "--pids-limit=64 --cpus=1 --log-driver=none --user=4711:4711"
-).split()
+HARDENED = [
+    "--network=none",
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--memory=512m",
+    "--pids-limit=64",
+    "--cpus=1",
+    "--log-driver=none",
+    "--user=4711:4711",
+]
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])"
 POLICY = SandboxPolicy()
 

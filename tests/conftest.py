@@ -4,24 +4,35 @@ import os
 
 import pytest
 
+IMAGE = pytest.StashKey[str]()
+
+
+def pytest_collection_finish(session):
+    """Build the sandbox image before the first test, whose time limit is shorter than a build."""
+    if session.config.option.collectonly:
+        return
+    if any(item.get_closest_marker("docker") for item in session.items):
+        from agentkit_sandbox import SandboxUnavailable
+        from agentkit_sandbox.image.builder import build
+
+        try:
+            session.config.stash[IMAGE] = build(print)
+        except SandboxUnavailable as error:
+            session.config.stash[IMAGE] = f"!{error}"
+
 
 @pytest.fixture(scope="session")
-def docker_ready():
+def docker_ready(request):
     """The name of the sandbox image, on a daemon that answers.
 
-    Without a daemon the test is skipped, except in CI (CI=true), where that is a failure.
+    Without one the test is skipped, except in CI (CI=true), where that is a failure.
     """
-    from agentkit_sandbox import SandboxUnavailable
-    from agentkit_sandbox.docker import connect
-    from agentkit_sandbox.image.builder import build
-
-    try:
-        connect()
-    except SandboxUnavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI must have a Docker daemon. {error}", pytrace=False)
-        pytest.skip(f"NO DOCKER DAEMON, THE SANDBOX IS NOT TESTED. {error}")
-    return build(print)
+    found = request.config.stash[IMAGE]
+    if not found.startswith("!"):
+        return found
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must have a Docker daemon and the image. {found[1:]}", pytrace=False)
+    pytest.skip(f"THE SANDBOX IS NOT TESTED HERE. {found[1:]}")
 
 
 @pytest.fixture(autouse=True)

@@ -197,7 +197,7 @@ def _pip_install(host: Host, root: Path, environment: Environment, *, dev: bool)
         with host.timed("packages", f"pip installs {upgrade} into {environment.folder}"):
             done = host.run("packages", [*pip, upgrade])
             if done.code:
-                raise host.failure("pip install pip", done)
+                raise host.failure(f"pip install {upgrade}", done)
     group = ["--group", "dev"] if dev else []
     what = ", ".join(_direct_dependencies(root, dev=dev))
     with host.timed("packages", f"pip installs into {environment.folder}: {what}"):

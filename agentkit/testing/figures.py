@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 RIVALS = ("gpt", "claude", "gemini", "kimi", "deepseek", "qwen", "llama", "grok")
 _NUMBER = re.compile(r"[~≈$€¥\s]*(-?\d+(?:[.,]\d+)?)\s*[%$]?(?:\s*/\s*M)?(?:\s*USD)?")
-_HIT = re.compile(r"^\[\d+\] (?P<document>.+?):(?P<start>\d+)-(?P<end>\d+)(?: \||$)")
+_HIT = re.compile(r"^\[\d+\] (?P<document>.*?):(?P<start>\d+)-(?P<end>\d+)(?: \||$)")
 _NUMBERED = re.compile(r"^\s*(\d+)\s*[|:\t] ?(.*)$")
 _INPUT = re.compile(r"input|entr[ae]d?|entrée|вход|ввод|输入", re.IGNORECASE)
 _OUTPUT = re.compile(r"output|salida|sortie|выход|вывод|输出", re.IGNORECASE)
@@ -60,13 +60,27 @@ class Figure:
 
 def hit_lines(output: str) -> Iterator[Line]:
     """Yield the document lines that a `search_documents` result shows."""
-    document, number = "", 0
-    for text in output.splitlines():
-        if head := _HIT.match(text):
-            document, number = head["document"], int(head["start"])
-        elif document:
-            yield Line(document, number, text)
-            number += 1
+    block: list[str] = []
+    head: re.Match[str] | None = None
+    for text in [*output.splitlines(), "[0] :0-0"]:
+        found = _HIT.match(text)
+        if not found:
+            block.append(text)
+            continue
+        if head:
+            yield from _numbered(head, block)
+        head, block = found, []
+
+
+def _numbered(head: re.Match[str], block: Sequence[str]) -> Iterator[Line]:
+    """Number a passage's lines; lines repeated before it (a table's header) count backwards."""
+    start, end = int(head["start"]), int(head["end"])
+    lines = list(block)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    first = start - max(0, len(lines) - (end - start + 1))
+    for number, text in enumerate(lines, first):
+        yield Line(head["document"], number, text)
 
 
 def read_lines(document: str, output: str) -> Iterator[Line]:

@@ -76,13 +76,18 @@ def status(*, as_json: bool) -> None:
 
 
 @sandbox.command()
-def gc() -> None:
+@click.option("--images", is_flag=True, help="Remove outdated sandbox images, too.")
+def gc(*, images: bool) -> None:
     """Remove the sandboxes whose owner is gone."""
     try:
-        count = docker.reap(docker.connect())
+        client = docker.connect()
+        count = docker.reap(client)
+        outdated = builder.remove_outdated(client) if images else []
     except SandboxUnavailable as error:
         _stop(error)
     click.echo(f"Removed {count} orphaned sandbox{'' if count == 1 else 'es'}.")
+    for name in outdated:
+        click.echo(f"Removed the image {name}.")
 
 
 @sandbox.command(name="exec")

@@ -50,7 +50,11 @@ def gone(name, seconds):
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("code", ["1", "while True: pass"], ids=["idle", "busy"])
+@pytest.mark.parametrize(
+    "code",
+    ["1", "while True: pass", "while True: print('x' * 10_000)"],
+    ids=["idle", "busy", "flooding"],
+)
 def test_a_killed_host_process_leaves_no_container(code):
     host = subprocess.Popen([sys.executable, "-c", HOST, code], stdout=subprocess.PIPE, text=True)
     with host:

@@ -34,6 +34,18 @@ HITS = """\
 """
 
 
+def test_the_repeated_header_of_a_split_table_does_not_shift_its_lines():
+    text = "[1] a.md:40-41 | T | score 1.00\n| B | GLM-5 | GPT-1 |\n|---|---|---|\n| x | 1 | 2 |\n"
+    text += "| y | 3 | 4 |\n\n[2] b.md:1-1 | - | score 0.50\nplain\n"
+    (table,) = tables(hit_lines(text))
+    assert [(figure.subject, figure.line) for figure in scores(table)] == [
+        ("x", 40),
+        ("x", 40),
+        ("y", 41),
+        ("y", 41),
+    ]
+
+
 @pytest.mark.parametrize(
     ("cell", "value"),
     [

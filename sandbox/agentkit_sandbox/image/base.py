@@ -45,9 +45,9 @@ def obtain(client: DockerClient, report: Report, way: Way | None, mirror: str | 
     """
     suite = host_suite()
     bootstrapped = f"agentkit-sandbox-base:{suite}"
-    for name, fits in ((REGISTRY_BASE, "registry"), (bootstrapped, "bootstrap")):
-        wanted = way is None or (way == "registry") == (fits == "registry")
-        if wanted and present(client, name):
+    for name, fits in ((REGISTRY_BASE, "registry"), (bootstrapped, "any")):
+        # One that was asked for by its tool is made again: that is how an old one is renewed.
+        if way in (None, fits) and present(client, name):
             report(f"Base: {name}, already on this daemon.")
             return name
     if way in (None, "registry"):
@@ -74,7 +74,7 @@ def host_suite() -> str:
         return DEFAULT_SUITE
     fields = dict(line.split("=", 1) for line in lines if "=" in line)
     known = fields.get("ID", "").strip('"') in ("debian", "ubuntu")
-    return fields.get("VERSION_CODENAME", "").strip('"') if known else DEFAULT_SUITE
+    return (fields.get("VERSION_CODENAME", "").strip('"') if known else "") or DEFAULT_SUITE
 
 
 def _registry_fault() -> str | None:

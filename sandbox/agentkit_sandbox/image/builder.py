@@ -92,6 +92,18 @@ def build(
     return name
 
 
+def remove_outdated(client: DockerClient) -> list[str]:
+    """Remove the sandbox images of other versions of this package; return their names."""
+    removed: list[str] = []
+    with translated("Outdated sandbox images could not be removed"):
+        for image in client.images.list(name=REPOSITORY):
+            for name in image.tags:
+                if name.startswith(f"{REPOSITORY}:") and name != image_name():
+                    client.images.remove(name)
+                    removed.append(name)
+    return removed
+
+
 def check() -> tuple[bool, str]:
     """Say for `agentkit doctor` whether code can be run here, and what was found."""
     try:
