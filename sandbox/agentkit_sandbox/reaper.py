@@ -35,11 +35,12 @@ def is_orphan(labels: Mapping[str, str], now: float | None = None) -> bool:
     """
     if labels.get(MARK) != "1":
         return False
+    boot = _boot()
     same_host = labels.get(f"{MARK}.host") == socket.gethostname()
-    same_boot = labels.get(f"{MARK}.boot") == _boot()
-    if same_host and not same_boot:
+    same_boot = labels.get(f"{MARK}.boot") == boot
+    if boot and same_host and not same_boot:
         return True
-    if same_boot and labels.get(f"{MARK}.namespace") == _namespace():
+    if boot and same_boot and labels.get(f"{MARK}.namespace") == _namespace():
         pid = labels.get(f"{MARK}.pid", "")
         return not pid.isdigit() or started(int(pid)) != labels.get(f"{MARK}.started")
     created = labels.get(f"{MARK}.created", "")
@@ -58,6 +59,7 @@ def started(pid: int) -> str | None:
 
 
 def _boot() -> str:
+    """Return the id of this boot, or "" where there is no /proc: then owners cannot be seen."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

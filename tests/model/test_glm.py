@@ -285,7 +285,7 @@ def test_many_runs_share_one_pool_and_leave_none_open():
             async with model.connect(), asyncio.TaskGroup() as group:
                 for _ in range(20):
                     group.create_task(model.ask(request))
-            assert not model._lanes
+            assert not model._transport._lanes
             return len(server.requests)
 
     assert asyncio.run(main()) == 20

@@ -280,6 +280,35 @@ def test_importing_the_package_loads_no_docker():
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize(
+    ("here", "fault", "way", "origin"),
+    [
+        ({"python:3.12-slim"}, None, None, "python:3.12-slim"),
+        ({"agentkit-sandbox-base:bookworm"}, None, None, "agentkit-sandbox-base:bookworm"),
+        ({"agentkit-sandbox-base:bookworm"}, None, "registry", "python:3.12-slim"),
+        (set(), None, None, "python:3.12-slim"),
+        (set(), "no such host", None, "agentkit-sandbox-base:bookworm"),
+        ({"python:3.12-slim"}, None, "debootstrap", "agentkit-sandbox-base:bookworm"),
+    ],
+)
+def test_the_base_is_chosen_and_the_reason_is_told(monkeypatch, here, fault, way, origin):
+    from unittest import mock
+
+    from agentkit_sandbox.image import base
+
+    made, told = [], []
+    monkeypatch.setattr(base, "host_suite", lambda: "bookworm")
+    monkeypatch.setattr(base, "present", lambda client, name: name in here)
+    monkeypatch.setattr(base, "_registry_fault", lambda: fault)
+    monkeypatch.setattr(base, "connect", mock.Mock())
+    monkeypatch.setattr(base, "_tool", lambda way, report: way or "mmdebstrap")
+    monkeypatch.setattr(base, "_bootstrap", lambda *arguments: made.append(arguments))
+    assert base.obtain(mock.Mock(), told.append, way, None) == origin
+    assert bool(made) == (origin.startswith("agentkit") and origin not in here)
+    assert told
+    assert fault is None or fault in told[0]
+
+
 def test_nothing_is_installed_where_that_is_forbidden(monkeypatch):
     from agentkit_sandbox.image import base
 

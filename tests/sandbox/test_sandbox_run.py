@@ -135,6 +135,60 @@ def test_a_program_may_end_in_any_way(box, code, status):
     assert result.state_lost or result.status != "crashed"
 
 
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("import asyncio\nasync def f(): return 5\nasyncio.run(f())", "5"),
+        ("import multiprocessing as m\nwith m.Pool(2) as p: r = p.map(abs, [-1])\nr", "[1]"),
+        ("import subprocess as s\ns.run(['echo', 'a'], capture_output=True).stdout", r"b'a\n'"),
+        ("import sys, subprocess as s\ns.run([sys.executable, '-c', '1']).returncode", "0"),
+        ("import pickle\nclass A: pass\ntype(pickle.loads(pickle.dumps(A()))).__name__", "'A'"),
+        ("import dataclasses as d\n@d.dataclass\nclass P:\n    x: int\nP(1)", "P(x=1)"),
+        ("import pandas as pd\npd.DataFrame({'a': [1, 2]}).a.sum()", "np.int64(3)"),
+        ("import sqlite3\nsqlite3.connect(':memory:').execute('select 7').fetchone()", "(7,)"),
+        ("import tempfile\nwith tempfile.TemporaryFile() as f: n = f.write(b'x')\nn", "1"),
+    ],
+)
+def test_ordinary_programs_work(box, code, value):
+    assert box.run(code, timeout=20).value == value
+
+
+def test_a_stopped_kernel_is_replaced(box):
+    result = box.run("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", timeout=0.5)
+    assert (result.status, result.state_lost) == ("timeout", True)
+
+
+def test_a_thread_that_goes_on_does_not_write_into_the_next_call(box):
+    code = """
+        import threading, time
+        def shout():
+            for _ in range(200):
+                print('late')
+                time.sleep(0.001)
+        threading.Thread(target=shout).start()
+    """
+    box.run(program(code))
+    time.sleep(0.5)
+    assert box.run("print('mine')").stdout == "mine\n"
+
+
+def test_a_thread_that_breeds_processes_costs_the_session_its_state(box):
+    code = """
+        import os, threading
+        def breed():
+            while True:
+                try:
+                    if os.fork() == 0:
+                        import time; time.sleep(60); os._exit(0)
+                except OSError:
+                    pass
+        for _ in range(3):
+            threading.Thread(target=breed).start()
+    """
+    box.run(program(code), timeout=5)
+    assert box.run("1").status in ("ok", "crashed")
+
+
 def test_output_survives_closed_descriptors(box):
     box.run("import os\nos.close(1)")
     assert box.run("print('here')").stdout == "here\n"

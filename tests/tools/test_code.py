@@ -80,6 +80,30 @@ def test_a_lost_sandbox_is_told_and_replaced():
     assert fake.started == 2
 
 
+def test_after_a_call_that_was_cut_off_the_model_learns_that_its_state_is_gone():
+    class Slow(Fake):
+        async def execute(self, code, timeout=30.0, *, on_output=None):  # noqa: ASYNC109
+            if code == "slow":
+                await asyncio.sleep(60)
+            return ExecResult("ok", value="1")
+
+    async def run():
+        fake = Slow(None)
+        async with CodeInterpreter(backend=fake).open() as [execute_code]:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await execute_code.function(code="slow", context=CONTEXT)
+            assert fake.closed == 1
+            second = await execute_code.function(code="x", context=CONTEXT)
+            third = await execute_code.function(code="x", context=CONTEXT)
+        return second.content, third.content
+
+    second, third = asyncio.run(run())
+    assert "are gone" in second
+    assert second.endswith("Value: 1")
+    assert third == "Value: 1"
+
+
 def test_an_unused_sandbox_is_closed_with_the_run():
     fake = Fake(None)
     calls(fake, 0)

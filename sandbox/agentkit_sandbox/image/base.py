@@ -127,10 +127,13 @@ def _bootstrap(tool: str, suite: str, name: str, mirror: str | None) -> None:
             command = ["debootstrap", "--variant=minbase", f"--include={INCLUDE}", suite, str(root)]
             command += [mirror] if mirror else []
             _run(command, "debootstrap failed")
-            _run(["tar", "-C", str(root), "-cf", str(archive), "."], "the base could not be packed")
+            left_out = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*"]
+            command = ["tar", "-C", str(root), *left_out, "-cf", str(archive), "."]
+            _run(command, "the base could not be packed")
         with translated("The base could not be loaded into the daemon"):
             api = api_of(connect(BOOTSTRAP_SECONDS))
-            api.import_image_from_file(str(archive), repository=repository, tag=tag)
+            label = ["LABEL agentkit.image=base"]
+            api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=label)
 
 
 def _run(command: list[str], failure: str) -> None:

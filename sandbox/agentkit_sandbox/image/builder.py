@@ -88,6 +88,9 @@ def build(
                 forcerm=True,
                 labels={"agentkit.image": "sandbox", "agentkit.base": origin},
             )
+    with translated("The replaced image could not be removed"):
+        # Only what a rebuild has left without a name.
+        client.images.prune(filters={"dangling": True, "label": "agentkit.image"})
     report(f"Built {name}.")
     return name
 
@@ -123,9 +126,15 @@ def _text(name: str) -> str:
 def _python_of(client: DockerClient, origin: str) -> str:
     """Return the version of the base's Python, such as "3.12"."""
     command = ["python3", "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    containers = cast("Any", client.containers)  # the stubs lack log_config
     with translated(f"The base {origin} has no Python that runs"):
-        output: Any = client.containers.run(
-            origin, command, entrypoint="", network_mode="none", remove=True
+        output = containers.run(
+            origin,
+            command,
+            entrypoint="",
+            network_mode="none",
+            remove=True,
+            log_config={"Type": "json-file", "Config": {}},  # the answer is read from the log
         )
     return bytes(output).decode().strip()
 

@@ -22,6 +22,10 @@ from agentkit_sandbox import (
 from agentkit_tools.code.report import describe
 
 MAX_SECONDS: Final = 600
+CUT_OFF: Final = (
+    "(The call before this one was cut off with its sandbox: variables and files from before it "
+    "are gone.)"
+)
 DEFAULT_POLICY: Final = SandboxPolicy()
 
 
@@ -78,6 +82,7 @@ class CodeSession:
         self._policy = policy
         self._max_characters = max_characters
         self._starting: asyncio.Task[Sandbox] | None = None
+        self._cut_off = False  # the last call was cancelled, and its sandbox is gone
 
     def begin(self) -> asyncio.Task[Sandbox]:
         """Start a sandbox in the background unless one is there; `close` ends it."""
@@ -130,6 +135,10 @@ class CodeSession:
             result = await sandbox.execute(code, timeout, on_output=_progress(context))
         except ValueError as error:  # a program above the cap
             return ToolResult(str(error), ok=False)
+        except asyncio.CancelledError:
+            self._starting, self._cut_off = None, True
+            await sandbox.close()
+            raise
         except SandboxLost as error:
             self._starting = None
             return ToolResult(
@@ -141,6 +150,9 @@ class CodeSession:
             Artifact(file.name, file.media_type, file.data) for file in result.artifacts
         )
         text = describe(result, timeout, self._max_characters)
+        if self._cut_off:
+            self._cut_off = False
+            text = f"{CUT_OFF}\n{text}"
         return ToolResult(text, artifacts, ok=result.status == "ok")
 
     async def _ready(self, context: ToolContext) -> Sandbox:

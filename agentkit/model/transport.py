@@ -1,0 +1,153 @@
+"""One exchange over HTTP: a body goes out, an answer is collected.
+
+The only file that knows httpx's transport, so that another one is a change in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from agentkit.errors import ConnectionFailed, ModelError, StreamBroken
+from agentkit.model import faults
+from agentkit.model.collect import Collector
+from agentkit.model.endpoint import Endpoint
+from agentkit.model.sse import EventReader
+
+# Between two chunks; GLM-5 was reported to take 130 s for an average answer, unstreamed.
+TIMEOUT = httpx.Timeout(connect=10.0, read=300.0, write=60.0, pool=None)
+CONNECTIONS = httpx.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=60)
+MAX_ERROR_BODY = 1 << 16
+
+
+class Transport:
+    """HTTP clients with one connection each, handed to one request at a time.
+
+    httpcore's pool walks all its connections at every step of every request: with 50 runs in one
+    pool that alone took as long as everything else.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._tls: ssl.SSLContext | None = None
+        self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncGenerator[None]:
+        """Keep connections open while somebody is inside, shared by all in one event loop."""
+        loop = asyncio.get_running_loop()
+        lanes = self._lanes.setdefault(loop, _Lanes())
+        lanes.users += 1
+        try:
+            yield
+        finally:
+            lanes.users -= 1
+            if not lanes.users:
+                del self._lanes[loop]
+                for client in lanes.clients:
+                    await client.aclose()
+
+    async def exchange(self, body: bytes, collector: Collector) -> float | None:
+        """Send a body, collect the answer, return the seconds to the first delta if streamed.
+
+        Call it inside `connect`.
+
+        Raises:
+            ModelError: see agentkit.errors for the kinds.
+        """
+        lanes = self._lanes[asyncio.get_running_loop()]
+        if lanes.idle:
+            client = lanes.idle.pop()
+        else:
+            client = self._client()
+            lanes.clients.append(client)
+        try:
+            return await self._exchange(client, body, collector)
+        except httpx.TransportError as error:
+            raise self._fault(error, collector) from error
+        finally:
+            lanes.idle.append(client)
+
+    async def _exchange(
+        self, client: httpx.AsyncClient, body: bytes, collector: Collector
+    ) -> float | None:
+        start = time.perf_counter()
+        url = f"{self._endpoint.base_url}/chat/completions"
+        async with client.stream("POST", url, content=body) as response:
+            kind = response.headers.get("content-type", "")
+            if response.status_code == 200 and "text/event-stream" in kind:
+                return await _streamed(response, collector, start)
+            await _whole(response, kind, collector)
+            return None
+
+    def _fault(self, error: httpx.TransportError, collector: Collector) -> ModelError:
+        where = self._endpoint.base_url
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        if collector.started:
+            return StreamBroken(f"The answer of {where} broke off ({what}).")
+        return ConnectionFailed(
+            f"No answer from {where} ({what}). Check the base URL and the network."
+        )
+
+    def _client(self) -> httpx.AsyncClient:
+        headers = {
+            "content-type": "application/json",
+            "accept-encoding": "identity",  # a compressed stream arrives in late, large pieces
+            "user-agent": "agentkit",
+        }
+        if self._endpoint.key:
+            headers["authorization"] = f"Bearer {self._endpoint.key}"
+        if self._tls is None:  # loading the certificates takes 10-20 ms: once for each model
+            plain = self._endpoint.base_url.startswith("http:")
+            self._tls = httpx.create_ssl_context(verify=not plain)
+        return httpx.AsyncClient(
+            headers=headers,
+            timeout=TIMEOUT,
+            limits=CONNECTIONS,
+            verify=self._tls,
+            trust_env=not self._endpoint.is_local,  # a proxy cannot reach this machine's loopback
+        )
+
+
+class _Lanes:
+    """The clients of one event loop: all of them, those that are idle, and who holds them open."""
+
+    def __init__(self) -> None:
+        self.clients: list[httpx.AsyncClient] = []
+        self.idle: list[httpx.AsyncClient] = []
+        self.users = 0
+
+
+async def _streamed(response: httpx.Response, collector: Collector, start: float) -> float | None:
+    reader = EventReader()
+    first: float | None = None
+    async for chunk in response.aiter_bytes():
+        for payload in reader.feed(chunk):
+            collector.feed(payload)
+        if first is None and collector.started:
+            first = time.perf_counter() - start
+    for payload in reader.finish():
+        collector.feed(payload)
+    return first
+
+
+async def _whole(response: httpx.Response, kind: str, collector: Collector) -> None:
+    """Take an answer that is no event stream: a whole completion, or an error."""
+    if response.status_code != 200 or "json" not in kind:
+        body = b""
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_ERROR_BODY:
+                break
+        raise faults.from_response(response.status_code, body, kind)
+    body = await response.aread()
+    try:
+        data = response.json()
+    except ValueError as error:
+        raise faults.from_response(response.status_code, body, kind) from error
+    collector.whole(data)
