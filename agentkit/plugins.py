@@ -4,7 +4,6 @@
 |---|---|
 | agentkit.tools | a toolset class or a function that makes tools, by short name |
 | agentkit.commands | a click command for the command line |
-| agentkit.checks | a function that `agentkit doctor` calls; returns (is it right, what it found) |
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from agentkit.errors import ConfigError
 
 TOOLS = "agentkit.tools"
 COMMANDS = "agentkit.commands"
-CHECKS = "agentkit.checks"
 
 
 def names(group: str) -> list[str]:

@@ -114,6 +114,7 @@ def _examples() -> Path:
 
 def _missing(outcome: Outcome) -> str:
     """Return why no picture came, in the words of the last failed tool call; "" if one did."""
+    from agentkit.cli.setup_docker import what_is_missing
     from agentkit.messages import Assistant, ToolOutput
 
     if outcome.paths:
@@ -127,4 +128,7 @@ def _missing(outcome: Outcome) -> str:
         if call.name == "execute_code"
     }
     said = [m.content for m in messages if isinstance(m, ToolOutput) and m.call_id in coded]
-    return " ".join(said[-1].split()) if said else "the model ran no code."
+    if not said:
+        return "the model ran no code."
+    # What this machine lacks is known better here than in the tool's words to the model.
+    return what_is_missing() or " ".join(said[-1].split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -60,10 +60,7 @@ def _findings() -> Iterator[Finding]:
     yield _log(settings.home)
     tools = ", ".join(plugins.names(plugins.TOOLS))
     yield Finding(bool(tools), "tools", tools or "none: reinstall agentkit-glm")
-    for name in plugins.names(plugins.CHECKS):
-        check: Callable[[], tuple[bool, str]] = plugins.load(plugins.CHECKS, name)
-        ok, text = check()
-        yield Finding(ok, name, text)
+    yield _docker()
 
 
 def _key(settings: Settings) -> Finding:
@@ -77,6 +74,13 @@ def _key(settings: Settings) -> Finding:
     return Finding(
         False, "model", f"{where}, but no key: set {provider.key}. `agentkit demo` needs none."
     )
+
+
+def _docker() -> Finding:
+    from agentkit.cli.setup_docker import what_is_missing
+
+    missing = what_is_missing()
+    return Finding(missing is None, "docker", missing or "the engine answers")
 
 
 def _log(home: Path) -> Finding:

@@ -6,6 +6,7 @@ The SDK blocks, so each of its calls runs in a thread; the attached stream is re
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 import struct
@@ -251,9 +252,13 @@ def _launch(
     flags = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     # Attached before the start, so that no moment exists in which nobody holds its input.
     attached = api.attach_socket(name, params=flags)
-    # The connection is ours from here on; the SDK's objects must not close it when they go.
-    stream = socket.socket(fileno=getattr(attached, "_sock", attached).detach())
+    # The connection is ours from here on: a descriptor of our own, and the SDK's response closed in
+    # order. Left to the garbage collector it complains on stderr under Python 3.13.
+    stream = socket.socket(fileno=os.dup(attached.fileno()))
     streams.append(stream)
+    response = getattr(attached, "_response", None)
+    if response is not None:
+        response.close()
     stream.setblocking(False)
     api.start(name)
 

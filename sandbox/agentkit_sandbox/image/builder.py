@@ -90,7 +90,7 @@ def build(
             )
     with translated("The replaced image could not be removed"):
         # Only what a rebuild has left without a name.
-        client.images.prune(filters={"dangling": True, "label": "agentkit.image"})
+        cast("Any", client.images).prune(filters={"dangling": True, "label": "agentkit.image"})
     report(f"Built {name}.")
     return name
 

@@ -25,5 +25,6 @@ fonts: Any = importlib.import_module("matplotlib.font_manager")  # now: the fold
 names: set[str] = {font.name for font in fonts.fontManager.ttflist}
 if "Noto Sans SC" not in names:
     raise SystemExit("The font for Chinese labels was not found by matplotlib.")
-if not compileall.compile_dir(LIB, quiet=2, workers=0):
+# Newer Pythons start the compiling workers by importing this file again.
+if __name__ == "__main__" and not compileall.compile_dir(LIB, quiet=2, workers=0):
     sys.stderr.write("Some library files could not be compiled ahead; they still work.\n")
