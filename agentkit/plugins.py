@@ -4,6 +4,7 @@
 |---|---|
 | agentkit.tools | a toolset class or a function that makes tools, by short name |
 | agentkit.commands | a click command for the command line |
+| agentkit.checks | what `agentkit doctor` calls; returns whether it is right and what it found |
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from agentkit.errors import ConfigError
 
 TOOLS = "agentkit.tools"
 COMMANDS = "agentkit.commands"
+CHECKS = "agentkit.checks"
 
 
 def names(group: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +80,11 @@ def _docker() -> Finding:
     from agentkit.cli.setup_docker import what_is_missing
 
     missing = what_is_missing()
-    return Finding(missing is None, "docker", missing or "the engine answers")
+    if missing:
+        return Finding(False, "docker", missing)
+    check: Callable[[], tuple[bool, str]] = plugins.load(plugins.CHECKS, "sandbox")
+    ok, text = check()
+    return Finding(ok, "docker", text)
 
 
 def _log(home: Path) -> Finding:

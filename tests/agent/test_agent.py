@@ -204,6 +204,7 @@ def test_a_log_read_from_disk_folds_to_the_bytes_that_were_sent(tmp_path):
     store = SQLiteStore(tmp_path)
     run(brain, store=store)
     bodies = [event.body for event in last_log(store)]
+    asyncio.run(store.close())
     for count in range(1, 5):
         replies = [at for at, body in enumerate(bodies) if isinstance(body, Replied)]
         transcript = fold(

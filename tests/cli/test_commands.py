@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from agentkit.store import SQLiteStore
 from agentkit.testing import Call, GLMServer, Refuse, Say
+from logs import read_log
 
 KEY = "secret-key-0123456789"
 
@@ -82,7 +82,7 @@ def test_run_json_prints_the_durable_events_and_last_the_finished_run(tmp_path):
     assert events[-1]["kind"] == "run_finished"
     assert events[-1]["body"]["output"] == "done"
     assert events[-1]["body"]["artifacts"] == []
-    log = asyncio.run(SQLiteStore(tmp_path).load(events[0]["run_id"]))
+    log = read_log(tmp_path, events[0]["run_id"])
     assert [event.kind for event in log] == [event["kind"] for event in events]
 
 
@@ -133,7 +133,7 @@ def test_a_signal_marks_the_run_interrupted_in_the_log(tmp_path, number, expecte
     code, run_id, err = asyncio.run(main())
     assert code == expected
     assert "Traceback" not in err
-    log = asyncio.run(SQLiteStore(tmp_path).load(run_id))
+    log = read_log(tmp_path, run_id)
     assert log[-1].kind == "run_interrupted"
 
 

@@ -37,6 +37,7 @@ from agentkit.messages import Assistant, Image, Text, ToolCall
 from agentkit.store import MemoryStore, SQLiteStore
 from agentkit.store.schema import MIGRATIONS
 from agentkit.usage import Limits, Usage
+from logs import read_log
 
 EXAMPLES = (
     RunStarted(agent="a", model="glm-5", provider="zai", instructions="0", tools="1"),
@@ -174,7 +175,7 @@ def test_a_log_from_a_newer_version_is_refused(tmp_path):
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     db.close()
     with pytest.raises(LogUnreadable, match="Upgrade"):
-        asyncio.run(SQLiteStore(tmp_path).load("x"))
+        read_log(tmp_path, "x")
     with pytest.raises(LogUnreadable, match="Upgrade"):
         load_body("replied", 99, b"{}")
     with pytest.raises(LogUnreadable, match="Upgrade"):
@@ -184,7 +185,7 @@ def test_a_log_from_a_newer_version_is_refused(tmp_path):
 def test_a_damaged_database_and_a_damaged_event_are_told_apart_from_bugs(tmp_path):
     (tmp_path / "runs.db").write_bytes(b"this is no database" * 500)
     with pytest.raises(LogUnreadable, match="damaged"):
-        asyncio.run(SQLiteStore(tmp_path).load("x"))
+        read_log(tmp_path, "x")
     with pytest.raises(LogUnreadable, match="damaged"):
         load_body("user_message", 1, b'{"content": 5}')
 
@@ -192,7 +193,7 @@ def test_a_damaged_database_and_a_damaged_event_are_told_apart_from_bugs(tmp_pat
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="folder"):
-        asyncio.run(SQLiteStore(tmp_path / "file" / "log").load("x"))
+        read_log(tmp_path / "file" / "log", "x")
 
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path):
@@ -221,6 +222,6 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         acknowledged = [line for line in process.stdout.read().splitlines() if line.isdigit()]
     last = int(acknowledged[-1]) if acknowledged else 200
-    log = asyncio.run(SQLiteStore(tmp_path).load("run"))
+    log = read_log(tmp_path, "run")
     assert [event.seq for event in log] == list(range(len(log)))
     assert len(log) > last
