@@ -17,7 +17,9 @@
     │   ├── ConnectionFailed       nothing answered at that address
     │   ├── StreamBroken           the answer stopped in the middle
     │   ├── EmptyReply             a complete answer with nothing in it
-    │   └── UnexpectedResponse     not the protocol: an HTML page, a proxy
+    │   ├── ToolCallLost           the server speaks of tool calls but sent none
+    │   ├── UnexpectedResponse     not the protocol: an HTML page, a proxy
+    │   └── PartFailed             a part of a long text could not be worked on
     ├── RunError                 one run
     │   ├── LimitExceeded          turns, dollars or seconds
     │   ├── OutputInvalid          no output of the wanted type
@@ -32,7 +34,9 @@ No message ever contains a key: the model layer never puts headers into one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class AgentkitError(Exception):
@@ -60,12 +64,14 @@ class ProviderFault:
         code: business code as text (Z.ai: "1113"), or None.
         message: the provider's own words, clipped.
         request_id: the provider's id of the request, for support.
+        retry_after: seconds that the provider asks to wait (Retry-After), or None.
     """
 
     status: int | None = None
     code: str | None = None
     message: str = ""
     request_id: str | None = None
+    retry_after: float | None = None
 
 
 class ModelError(AgentkitError):
@@ -92,7 +98,13 @@ class BalanceExhausted(ModelError):
 
 
 class QuotaExhausted(ModelError):
-    """A plan's quota is used up (codes 1308, 1310, 1316-1321); the text has the reset time."""
+    """A plan's quota is used up (codes 1304, 1308, 1310, 1313, 1316-1321).
+
+    Attributes:
+        resets_at: when it is filled again, in UTC, if the provider's message says so.
+    """
+
+    resets_at: datetime | None = None
 
 
 class RequestRejected(ModelError):
@@ -143,8 +155,30 @@ class EmptyReply(ModelError):
     retryable = True
 
 
+class ToolCallLost(ModelError):
+    """The server says that the model called tools, and sent no call (vllm#44326)."""
+
+    retryable = True
+
+
 class UnexpectedResponse(ModelError):
     """The answer is not the protocol, such as an HTML page of a proxy."""
+
+
+class PartFailed(ModelError):
+    """A part of a long text got no answer, after all retries; the cause says why.
+
+    Attributes:
+        position: the part, from 1.
+        answers: what other parts were answered, by position: it has been paid for.
+    """
+
+    def __init__(
+        self, message: str, position: int, answers: Mapping[int, str], fault: ProviderFault
+    ) -> None:
+        super().__init__(message, fault)
+        self.position = position
+        self.answers = answers
 
 
 class RunError(AgentkitError):

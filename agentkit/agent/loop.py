@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
+from agentkit.agent.afford import answer_bound
 from agentkit.context import PrefixBreak
 from agentkit.errors import PrefixMoved
 from agentkit.events import Noted, Replied
@@ -30,9 +32,14 @@ async def drive(run: Run) -> str:
         request, moved = run.context.request()
         if moved:
             await _note_prefix(run, moved)
-        reply = await parts.model.ask(request, run.emit if run.is_watched else None)
+        bound = answer_bound(
+            parts.limits, run.spent, parts.model.price, run.context.tokens, run.last_usage
+        )
+        reply = await parts.model.ask(
+            replace(request, max_tokens=bound), run.emit if run.is_watched else None
+        )
         await run.append([_replied(reply, request.digest)])
-        await _note_window(run)
+        await _note_reply(run, reply)
         if not reply.message.tool_calls:
             return reply.message.content
 
@@ -59,6 +66,23 @@ async def _note_prefix(run: Run, moved: PrefixBreak) -> None:
     await run.append([Noted(topic="prefix_break", text=str(moved), data=data)])
     if run.parts.strict:
         raise PrefixMoved(f"In run {run.id}, {moved}. Only a logged edit may change what was sent.")
+
+
+async def _note_reply(run: Run, reply: Reply) -> None:
+    if reply.fell_back:
+        text = f"{reply.model} answered for {reply.fell_back.wanted}: {reply.fell_back.error}"
+        price = run.parts.model.price
+        data = {
+            "wanted": reply.fell_back.wanted,
+            "model": reply.model,
+            "uncached_tokens": reply.usage.uncached,
+            # What those tokens would have saved as cached ones at the wanted model's price.
+            "cache_loss_usd": (price.input - price.cached) * reply.usage.uncached / 1e6
+            if price
+            else None,
+        }
+        await run.append([Noted(topic="fallback", text=text, data=data)])
+    await _note_window(run)
 
 
 async def _note_window(run: Run) -> None:

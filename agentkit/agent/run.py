@@ -97,6 +97,7 @@ class Run:
         events: the durable events so far.
         context: the prompt, as a fold over the events.
         spent: turns, tokens, dollars and seconds so far.
+        last_usage: tokens of the last reply.
         plan: the plan, as a fold over the events.
         parts: what the run works with.
     """
@@ -109,6 +110,7 @@ class Run:
         self.context = context
         self.events: list[Event] = []
         self.spent = Spent()
+        self.last_usage = Usage()
         self.plan: tuple[Step, ...] = ()
         self._artifacts: dict[str, ArtifactRef] = {}
         self._calls: dict[str, ToolCall] = {}
@@ -201,6 +203,7 @@ class Run:
         if isinstance(body, Replied):
             self._calls = {call.id: call for call in body.message.tool_calls}
             self.spent = self.spent.plus(body.usage, body.cost_usd)
+            self.last_usage = body.usage
         elif isinstance(body, ToolFinished):
             self._artifacts.update({ref.name: ref for ref in body.artifacts})
 

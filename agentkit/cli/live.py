@@ -20,6 +20,7 @@ from agentkit.events import (
     Event,
     Noted,
     Replied,
+    ReplyRestarted,
     RunFailed,
     RunInterrupted,
     TextDelta,
@@ -78,6 +79,8 @@ class View:
                 self._tail = (self._tail + text)[-_TAIL:]
             case ArgumentsDelta(name=name):
                 self._doing, self._tail = f"writing a call of {name}", ""
+            case ReplyRestarted():
+                self._doing, self._tail = "asking again", ""
             case ToolProgress(call_id, text) if call_id in self._running:
                 started, at, _ = self._running[call_id]
                 self._running[call_id] = (started, at, text)

@@ -59,7 +59,8 @@ class Context:
         messages = self._transcript.encoded
         found = self._prefix.check(self._tools, messages)
         digest = hashlib.sha256((self._tools_digest + self._transcript.digest()).encode())
-        return Request(messages, self._tools, digest.hexdigest()), found
+        originals = self._transcript.messages
+        return Request(messages, self._tools, digest.hexdigest(), originals), found
 
     def _size(self) -> int:
         encoded = self._transcript.encoded

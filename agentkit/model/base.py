@@ -9,6 +9,7 @@ from typing import Protocol
 
 from agentkit.events import Delta
 from agentkit.messages import Assistant, Message
+from agentkit.model.catalog import Price
 from agentkit.usage import Usage
 
 
@@ -20,11 +21,30 @@ class Request:
         messages: each message as the model's `encode` gave it, the system prompt first.
         tools: canonical JSON array of the tool definitions; b"" for none.
         digest: sha256 over the tools and messages, hex.
+        originals: the messages before encoding, for a fallback model that spells them otherwise.
+        max_tokens: bound of this answer, below the model's own; None for no further bound.
+        json_object: whether this answer has to be a JSON object, where the endpoint can see to it.
     """
 
     messages: Sequence[bytes]
     tools: bytes = b""
     digest: str = ""
+    originals: Sequence[Message] = ()
+    max_tokens: int | None = None
+    json_object: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """Says that a fallback model gave an answer, and why.
+
+    Attributes:
+        wanted: the model that should have answered.
+        error: what it failed with.
+    """
+
+    wanted: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,7 @@ class Reply:
     first_delta_seconds: float | None = None
     attempts: int = 1
     faults: tuple[str, ...] = ()
+    fell_back: FellBack | None = None
 
 
 Emit = Callable[[Delta], None]
@@ -57,6 +78,11 @@ class Model(Protocol):
     @property
     def provider(self) -> str:
         """Name of the endpoint's provider."""
+        ...
+
+    @property
+    def price(self) -> Price | None:
+        """USD per million tokens, or None when unknown."""
         ...
 
     @property

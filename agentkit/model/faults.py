@@ -6,7 +6,10 @@ covers four different actions, so the status decides only when no code is known.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import orjson
@@ -15,6 +18,9 @@ from agentkit import errors
 from agentkit.errors import ModelError, ProviderFault
 
 _Kind = type[ModelError]
+
+PROVIDER_ZONE = timezone(timedelta(hours=8))
+_TIME = re.compile(r"(20\d\d-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)")
 
 CODES: Mapping[str, _Kind] = {
     **dict.fromkeys(("1000", "1001", "1002", "1003", "1004", "1005"), errors.AuthenticationFailed),
@@ -69,16 +75,26 @@ ADVICE: Mapping[_Kind, str] = {
 }
 
 
-def from_response(status: int, body: bytes, content_type: str = "") -> ModelError:
-    """Return the error that a failed HTTP answer means."""
+def from_response(
+    status: int, body: bytes, content_type: str = "", retry_after: str = ""
+) -> ModelError:
+    """Return the error that a failed HTTP answer means.
+
+    Args:
+        status: of the HTTP answer.
+        body: of the HTTP answer.
+        content_type: its header.
+        retry_after: its header, in seconds or as an HTTP date; "" when it was not sent.
+    """
+    seconds = _seconds(retry_after)
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _not_json(status, body, content_type)
-    return from_data(status, data)
+        return _not_json(status, body, content_type, seconds)
+    return from_data(status, data, seconds)
 
 
-def from_data(status: int, data: Any) -> ModelError:
+def from_data(status: int, data: Any, retry_after: float | None = None) -> ModelError:
     """Return the error that decoded JSON means: `{"error": {...}}`, or the documented flat form."""
     fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
     inner = fields.get("error", fields)
@@ -89,11 +105,43 @@ def from_data(status: int, data: Any) -> ModelError:
     else:
         code, message = None, str(inner)
     request_id = str(fields.get("request_id") or "") or None
-    fault = ProviderFault(status, code, message[:1000], request_id)
+    fault = ProviderFault(status, code, message[:1000], request_id, retry_after)
     kind = _kind(fault)
     said = f"the provider said {message[:500]!r}" if message else "the provider gave no reason"
     label = f"HTTP {status}" + (f", code {code}" if code else "")
-    return kind(f"{_headline(kind)} ({label}): {said}. {ADVICE.get(kind, '')}".rstrip(), fault)
+    error = kind(f"{_headline(kind)} ({label}): {said}. {ADVICE.get(kind, '')}".rstrip(), fault)
+    if isinstance(error, errors.QuotaExhausted):
+        error.resets_at = reset_time(message)
+    return error
+
+
+def reset_time(message: str) -> datetime | None:
+    """Return the reset time that a quota message names, in UTC, or None.
+
+    The messages write "2026-11-22 10:00:00" without a zone; the provider's own zone is taken
+    (UTC+8, an inference: no document says it).
+    """
+    found = _TIME.search(message)
+    if not found:
+        return None
+    try:
+        local = datetime.fromisoformat(f"{found[1]}T{found[2]}")
+    except ValueError:
+        return None
+    return local.replace(tzinfo=PROVIDER_ZONE).astimezone(UTC)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Return the seconds that a Retry-After header asks for, or None."""
+    try:
+        return max(float(retry_after), 0.0)
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max((until - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def from_finish_reason(reason: str) -> ModelError | None:
@@ -103,6 +151,16 @@ def from_finish_reason(reason: str) -> ModelError | None:
         return None
     fault = ProviderFault(200, None, f"finish_reason {reason}")
     return kind(f"{_headline(kind)} (finish_reason {reason!r}). {ADVICE[kind]}", fault)
+
+
+def can_fall_back(error: ModelError) -> bool:
+    """Return whether another model may answer what this one could not.
+
+    Not after a wrong key, refused content or a prompt that is too long: those are told.
+    """
+    if isinstance(error, errors.RequestRejected):
+        return error.fault.code in {"1211", "1311"}  # no such model, or not in this plan
+    return error.retryable or isinstance(error, errors.BalanceExhausted | errors.QuotaExhausted)
 
 
 def _kind(fault: ProviderFault) -> _Kind:
@@ -118,13 +176,13 @@ def _kind(fault: ProviderFault) -> _Kind:
     return errors.ServerFault if status >= 500 else errors.RequestRejected
 
 
-def _not_json(status: int, body: bytes, content_type: str) -> ModelError:
+def _not_json(status: int, body: bytes, content_type: str, retry_after: float | None) -> ModelError:
     kind = STATUSES.get(status) or (
         errors.ServerFault if status >= 500 else errors.UnexpectedResponse
     )
     what = content_type.partition(";")[0] or "no content type"
     text = " ".join(body[:300].decode("utf-8", "replace").split())[:120]
-    fault = ProviderFault(status, None, text)
+    fault = ProviderFault(status, None, text, retry_after=retry_after)
     return kind(
         f"{_headline(kind)} (HTTP {status}): expected JSON, got {what} beginning {text!r}. "
         f"{ADVICE.get(kind, '')}".rstrip(),

@@ -17,6 +17,7 @@ from agentkit.errors import ConnectionFailed, ModelError, StreamBroken
 from agentkit.model import faults
 from agentkit.model.collect import Collector
 from agentkit.model.endpoint import Endpoint
+from agentkit.model.gate import Gate, gate_of
 from agentkit.model.sse import EventReader
 
 # Between two chunks; GLM-5 was reported to take 130 s for an average answer, unstreamed.
@@ -32,8 +33,9 @@ class Transport:
     pool that alone took as long as everything else.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, concurrency: int) -> None:
         self._endpoint = endpoint
+        self._concurrency = concurrency
         self._tls: ssl.SSLContext | None = None
         self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
 
@@ -41,7 +43,9 @@ class Transport:
     async def connect(self) -> AsyncGenerator[None]:
         """Keep connections open while somebody is inside, shared by all in one event loop."""
         loop = asyncio.get_running_loop()
-        lanes = self._lanes.setdefault(loop, _Lanes())
+        if loop not in self._lanes:
+            self._lanes[loop] = _Lanes(gate_of(self._endpoint, self._concurrency))
+        lanes = self._lanes[loop]
         lanes.users += 1
         try:
             yield
@@ -51,6 +55,11 @@ class Transport:
                 del self._lanes[loop]
                 for client in lanes.clients:
                     await client.aclose()
+
+    @property
+    def gate(self) -> Gate:
+        """The gate of the endpoint's key; ask for it inside `connect`."""
+        return self._lanes[asyncio.get_running_loop()].gate
 
     async def exchange(self, body: bytes, collector: Collector) -> float | None:
         """Send a body, collect the answer, return the seconds to the first delta if streamed.
@@ -117,7 +126,8 @@ class Transport:
 class _Lanes:
     """The clients of one event loop: all of them, those that are idle, and who holds them open."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
         self.clients: list[httpx.AsyncClient] = []
         self.idle: list[httpx.AsyncClient] = []
         self.users = 0
@@ -131,6 +141,8 @@ async def _streamed(response: httpx.Response, collector: Collector, start: float
             collector.feed(payload)
         if first is None and collector.started:
             first = time.perf_counter() - start
+        if collector.cut:
+            return first
     for payload in reader.finish():
         collector.feed(payload)
     return first
@@ -144,7 +156,8 @@ async def _whole(response: httpx.Response, kind: str, collector: Collector) -> N
             body += chunk
             if len(body) > MAX_ERROR_BODY:
                 break
-        raise faults.from_response(response.status_code, body, kind)
+        wait = response.headers.get("retry-after", "")
+        raise faults.from_response(response.status_code, body, kind, wait)
     body = await response.aread()
     try:
         data = response.json()

@@ -16,6 +16,7 @@ from agentkit import (
     Artifact,
     Limits,
     MemoryStore,
+    RetryPolicy,
     SQLiteStore,
     Step,
     ToolError,
@@ -251,12 +252,13 @@ def test_a_failing_model_fails_the_run_with_its_error_in_the_log():
     assert last_log(asyncio.run(main()))[-1].body.error == "BalanceExhausted"
 
 
-def test_a_stream_that_is_cut_fails_the_run_and_the_log_has_no_half_reply():
+def test_a_stream_that_is_always_cut_fails_the_run_and_the_log_has_no_half_reply():
     async def main():
         store = MemoryStore()
-        async with GLMServer([Say("a long answer " * 20, cut=4)]) as server:
+        async with GLMServer(lambda _: Say("a long answer " * 20, cut=4)) as server:
+            model = GLM(base_url=server.base_url, retry=RetryPolicy(base=0.001))
             with pytest.raises(StreamBroken):
-                await Agent(GLM(base_url=server.base_url), store=store).run("go")
+                await Agent(model, store=store).run("go")
         return store
 
     kinds = [event.kind for event in last_log(asyncio.run(main()))]

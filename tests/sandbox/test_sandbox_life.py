@@ -108,8 +108,11 @@ def test_a_cancelled_start_leaves_no_container(delay):
         task = asyncio.create_task(DockerBackend(owner).start(SandboxPolicy()))
         await asyncio.sleep(delay)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        try:
+            session = await task
+        except asyncio.CancelledError:
+            return
+        await session.close()  # it was started before the cancellation came
 
     asyncio.run(run())
     client = docker.connect()
