@@ -4,7 +4,13 @@
 |---|---|
 | ZAI_API_KEY | key of the endpoint |
 | ZAI_BASE_URL | endpoint, default https://api.z.ai/api/paas/v4 |
-| OPENROUTER_API_KEY | key used for openrouter.ai instead of ZAI_API_KEY |
+| OPENROUTER_API_KEY | key of openrouter.ai |
+| NVIDIA_API_KEY | key of NVIDIA NIM |
+| DASHSCOPE_API_KEY | key of Alibaba Model Studio |
+| FIREWORKS_API_KEY | key of Fireworks |
+| OLLAMA_API_KEY | key of Ollama Cloud |
+| ..._API_KEY | key of a provider of your own that names this variable |
+| AGENTKIT_PROVIDERS | JSON file of providers, default providers.json in AGENTKIT_HOME |
 | AGENTKIT_MODEL | model of the command line, default glm-5 |
 | AGENTKIT_HOME | folder of the log and its blobs, default ~/.local/share/agentkit |
 | AGENTKIT_LOG | level of the operator's log on stderr, default warning |
@@ -19,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ZAI_BASE_URL = "https://api.z.ai/api/paas/v4"
+KEY_SUFFIX = "_API_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +37,37 @@ class Settings:
         model: model of the command line.
         home: folder of the log and its blobs.
         log_level: level of the operator's log.
+        providers: file of the user's own providers, if AGENTKIT_PROVIDERS names one.
+        keys: all variables whose name ends in _API_KEY and that are not empty.
     """
 
     base_url: str = ZAI_BASE_URL
     model: str = "glm-5"
     home: Path = Path("~/.local/share/agentkit")
     log_level: str = "warning"
+    providers: Path | None = None
     keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+    @property
+    def providers_file(self) -> Path:
+        """Where the user's own providers stand, whether or not there is such a file."""
+        return self.providers or self.home / "providers.json"
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from `environ`, by default the process's own environment."""
         env = os.environ if environ is None else environ  # noqa: TID251 - this is that file
         data = env.get("XDG_DATA_HOME") or "~/.local/share"
+        named = env.get("AGENTKIT_PROVIDERS")
         return cls(
             base_url=env.get("ZAI_BASE_URL") or ZAI_BASE_URL,
             model=env.get("AGENTKIT_MODEL") or "glm-5",
             home=Path(env.get("AGENTKIT_HOME") or Path(data, "agentkit")).expanduser(),
             log_level=(env.get("AGENTKIT_LOG") or "warning").lower(),
-            keys={name: key for name in KEY_NAMES if (key := env.get(name, "").strip())},
+            providers=Path(named).expanduser() if named else None,
+            keys={
+                name: key.strip()
+                for name, key in env.items()
+                if name.endswith(KEY_SUFFIX) and key.strip()
+            },
         )
-
-
-KEY_NAMES = ("ZAI_API_KEY", "OPENROUTER_API_KEY")

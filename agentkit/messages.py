@@ -53,11 +53,20 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """What the model answered: text, thinking (kept verbatim) and tool calls."""
+    """What the model answered: text, thinking (kept verbatim) and tool calls.
+
+    Attributes:
+        content: the text; may be empty beside tool calls.
+        thinking: what the model thought before it answered, verbatim.
+        tool_calls: the calls that it asked for, in its order.
+        thinking_blocks: the provider's own form of the thinking as JSON text, where it has one
+            that must go back unmodified (OpenRouter's `reasoning_details`); else "".
+    """
 
     content: str = ""
     thinking: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    thinking_blocks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from agentkit.agent.afford import answer_bound
 from agentkit.context import PrefixBreak
 from agentkit.errors import PrefixMoved
 from agentkit.events import Noted, Replied
+from agentkit.log import warn
 
 if TYPE_CHECKING:
     from agentkit.agent.run import Run
     from agentkit.model import Reply
-
-_log = structlog.get_logger("agentkit.loop")
 
 NEARLY_FULL = 0.85
 """Share of the window at which the log notes that it fills up."""
@@ -61,7 +58,7 @@ def _replied(reply: Reply, digest: str) -> Replied:
 
 async def _note_prefix(run: Run, moved: PrefixBreak) -> None:
     """Log a prefix that moved without an edit: a bug, which costs money but need not end a run."""
-    _log.warning("context.prefix_moved", run_id=run.id, where=str(moved))
+    warn("agent", "context.prefix_moved", run_id=run.id, where=str(moved))
     data = {"index": moved.index, "role": moved.role, "lost_bytes": moved.lost_bytes}
     await run.append([Noted(topic="prefix_break", text=str(moved), data=data)])
     if run.parts.strict:
@@ -93,5 +90,5 @@ async def _note_window(run: Run) -> None:
     if any(body.topic == "window" for body in noted):
         return
     text = f"the next prompt has about {run.context.tokens} of the window's {window} tokens"
-    _log.warning("context.nearly_full", run_id=run.id, tokens=run.context.tokens, window=window)
+    warn("agent", "context.nearly_full", run_id=run.id, tokens=run.context.tokens, window=window)
     await run.append([Noted(topic="window", text=text)])

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-import structlog
-
 from agentkit.agent.loop import drive
 from agentkit.agent.plan import Step, plan_after
 from agentkit.context import Context
@@ -28,13 +26,12 @@ from agentkit.events import (
     UserMessage,
     now,
 )
-from agentkit.messages import Content, Message, ToolCall, plain_text
+from agentkit.log import warn
+from agentkit.messages import Content, Message, ToolCall, User, plain_text
 from agentkit.model import Model
 from agentkit.store import Store
 from agentkit.tool import Artifact, Dispatcher
 from agentkit.usage import Limits, Spent, Usage
-
-_log = structlog.get_logger("agentkit.run")
 
 Subscriber = Callable[[Event | Ephemeral], None]
 
@@ -121,17 +118,13 @@ class Run:
         """Give the agent a user message and return what comes of it.
 
         Raises:
-            ConfigError: the content is text that UTF-8 cannot hold.
+            ConfigError: text that UTF-8 cannot hold, or an image for a text model; the log stays
+                as it was.
             ModelError: the model could not be asked.
             LimitExceeded: a limit of the run was reached.
             StoreError: the log could not be written.
         """
-        try:
-            plain_text(content).encode()
-        except UnicodeEncodeError as error:
-            raise ConfigError(
-                f"The user message is no valid text: {error}. Decode its bytes as UTF-8 first."
-            ) from error
+        self._check(content)
         await self.append([UserMessage(content=content)])
         try:
             output = await drive(self)
@@ -156,6 +149,16 @@ class Run:
             messages=self.context.messages,
             plan=self.plan,
         )
+
+    def _check(self, content: Content) -> None:
+        """Refuse what could never be sent before it is in the log, where it would stay."""
+        try:
+            plain_text(content).encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"The user message is no valid text: {error}. Decode its bytes as UTF-8 first."
+            ) from error
+        self.parts.model.encode(User(content))
 
     async def append(self, bodies: Sequence[Body]) -> None:
         """Make the bodies the next events of the log: stored first, then folded, then told.
@@ -222,7 +225,7 @@ class Run:
         try:
             await asyncio.shield(self.append([body]))
         except StoreError as error:
-            _log.warning("run.end_not_logged", run_id=self.id, error=str(error))
+            warn("agent", "run.end_not_logged", run_id=self.id, error=str(error))
 
     async def _artifact(self, ref: ArtifactRef) -> Artifact:
         return Artifact(ref.name, ref.media_type, await self.parts.store.get_blob(ref.sha256))

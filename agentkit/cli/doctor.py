@@ -34,12 +34,41 @@ class Finding(NamedTuple):
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each finding.")
-def doctor(*, as_json: bool) -> None:
+@click.option("--probe", is_flag=True, help="Ask the endpoint what it takes; costs a little.")
+@click.option("--yes", is_flag=True, help="With --probe: do not ask before it spends.")
+@click.option("--model", metavar="NAME", help="With --probe: default AGENTKIT_MODEL or glm-5.")
+@click.option("--base-url", metavar="URL", help="With --probe: default ZAI_BASE_URL or Z.ai.")
+@click.option("--provider", help="With --probe: dialect to begin with; default by the host.")
+@click.option(
+    "--pause",
+    type=click.FloatRange(0),
+    default=5.0,
+    metavar="SECONDS",
+    help="With --probe: after which the cache is looked at again; default 5.",
+)
+def doctor(
+    *,
+    as_json: bool,
+    probe: bool,
+    yes: bool,
+    model: str | None,
+    base_url: str | None,
+    provider: str | None,
+    pause: float,
+) -> None:
     """Look at Python, the key, the log and the sandbox; exit 1 when something is missing.
 
-    Nothing is sent to the model's endpoint and no key is printed.
+    Nothing is sent to the model's endpoint and no key is printed. With --probe some cheap calls
+    are sent instead, which settle what the endpoint takes; later runs use what was found.
     """
-    findings = list(_findings())
+    if probe:
+        from agentkit.cli.probe import probed
+
+        found = probed(model, base_url, provider, yes=yes, pause=pause)
+        findings = [Finding(one.ok, one.name, one.text) for one in found]
+    else:
+        findings = list(_findings())
+    width = max(len(finding.name) for finding in findings)
     for finding in findings:
         if as_json:
             import orjson
@@ -47,7 +76,7 @@ def doctor(*, as_json: bool) -> None:
             click.echo(orjson.dumps(finding._asdict()).decode())
         else:
             mark = click.style("ok", "green") if finding.ok else click.style("--", "red")
-            click.echo(f"{mark}  {finding.name:<9} {finding.text}")
+            click.echo(f"{mark}  {finding.name:<{width}} {finding.text}")
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 

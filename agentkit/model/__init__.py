@@ -3,17 +3,25 @@
 from agentkit.model.base import Emit, Model, Reply, Request
 from agentkit.model.catalog import ModelInfo, Price
 from agentkit.model.glm import GLM
+from agentkit.model.parameters import Parameters
+from agentkit.model.providers import Dialect, Provider
+from agentkit.model.repetition import RepetitionPolicy
 from agentkit.model.retry import RetryPolicy
-from agentkit.model.wire import Parameters
+from agentkit.model.text import Answer, TextStream
 
 __all__ = [
     "GLM",
+    "Answer",
+    "Dialect",
     "Emit",
     "Model",
     "ModelInfo",
     "Parameters",
     "Price",
+    "Provider",
+    "RepetitionPolicy",
     "Reply",
     "Request",
     "RetryPolicy",
+    "TextStream",
 ]

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from agentkit.config import Settings
 from agentkit.errors import ConfigError
-from agentkit.model import catalog, providers
+from agentkit.model import catalog, providers, providers_file
 from agentkit.model.providers import Provider
+
+LOCAL_CONCURRENCY = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,19 @@ class Endpoint:
         """Whether the endpoint is on this machine."""
         return urlsplit(self.base_url).hostname in {"localhost", "127.0.0.1", "::1"}
 
+    @property
+    def concurrency(self) -> int:
+        """Requests in flight that one key may be expected to bear; many on this machine."""
+        known = self.provider.concurrency
+        return max(known, LOCAL_CONCURRENCY) if self.is_local else known
+
     def require_key(self) -> None:
         """Refuse to go on without a key where one is needed.
 
         Raises:
             ConfigError: no key for a provider that wants one.
         """
-        # Somebody's own server may need no key.
-        if not self.key and not self.is_local and self.provider.name != "openai":
+        if not self.key and not self.is_local and self.provider.needs_key:
             raise ConfigError(
                 f"No key for {self.base_url}: set {self.provider.key}, or pass "
                 "GLM(api_key=...). `agentkit demo` runs without a key."
@@ -55,17 +62,27 @@ def resolve(
     *,
     api_key: str | None = None,
     base_url: str | None = None,
-    provider: str | None = None,
+    provider: str | Provider | None = None,
     price: catalog.Price | None = None,
 ) -> Endpoint:
     """Return the endpoint that arguments and environment name together.
 
+    A key from the environment goes only to the provider whose variable it is; ZAI_API_KEY also to
+    the endpoint that ZAI_BASE_URL names.
+
     Raises:
-        ConfigError: an unknown provider, or a URL that is none.
+        ConfigError: an empty model name, an unknown provider, a URL that is none, or a wrong
+            record in the settings' file of providers.
     """
+    if not model.strip():
+        raise ConfigError("The model's name is empty. Expected an id such as 'glm-5'.")
     settings = Settings.load()
+    own = providers_file.load(settings.providers_file, required=settings.providers is not None)
     url = (base_url or settings.base_url).rstrip("/")
-    chosen = providers.choose(url, provider)
-    key = api_key or settings.keys.get(chosen.key) or settings.keys.get("ZAI_API_KEY", "")
+    chosen = providers.choose(url, provider, own)
+    key = api_key or settings.keys.get(chosen.key, "")
+    if not key and base_url is None:
+        key = settings.keys.get("ZAI_API_KEY", "")
     info = catalog.find(model)
-    return Endpoint(model, url, chosen, key, info, price or (info.price if info else None))
+    listed = info.price if info and chosen.list_price else None
+    return Endpoint(model, url, chosen, key, info, price or listed)

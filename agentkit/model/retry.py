@@ -13,15 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 
-import structlog
-
 from agentkit.errors import ModelError, Overloaded, QuotaExhausted, RateLimited
 from agentkit.events import ReplyRestarted
+from agentkit.log import warn
 from agentkit.model.base import Emit, Reply
 from agentkit.model.collect import Collector
 from agentkit.model.gate import Gate
-
-_log = structlog.get_logger("agentkit.model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ async def persist(
                 gate.slow_down(pause or policy.patient_base)
             if pause is None:
                 raise
-            _log.warning("model.retry", attempt=attempt, pause=round(pause, 2), error=str(error))
+            warn("model", "model.retry", attempt=attempt, pause=round(pause, 2), error=str(error))
             if gathered.started and emit:
                 emit(ReplyRestarted(str(error)))
             await asyncio.sleep(pause)

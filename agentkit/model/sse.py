@@ -10,11 +10,16 @@ from agentkit.errors import UnexpectedResponse
 MAX_EVENT = 64 * 1024 * 1024
 """Bytes of one event; a server that sends more is not speaking the protocol."""
 
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b":", b"event", b"id", b"retry")
+
 
 class EventReader:
     """Turns chunks of bytes into the `data` payloads of complete events.
 
-    Only `data` fields matter to GLM's wire; comments, event names and ids are passed over.
+    Only `data` fields matter to GLM's wire; comments, event names and ids are passed over. A line
+    that is no field at all belongs to a `data` line with a raw line break in it, or is JSON that
+    a proxy sent bare.
     """
 
     __slots__ = ("_data", "_size", "_tail")
@@ -30,6 +35,14 @@ class EventReader:
         Raises:
             UnexpectedResponse: one event is larger than MAX_EVENT.
         """
+        if (  # what servers mostly send: one whole event
+            chunk.endswith(b"}\n\n")
+            and chunk.startswith(b"data: {")
+            and not (self._tail or self._data)
+            and chunk.count(b"\n") == 2
+            and b"\r" not in chunk
+        ):
+            return [chunk[6:-2]]
         text = self._tail + chunk
         held = b""
         if b"\r" in text:
@@ -63,4 +76,9 @@ class EventReader:
                 value = line[6:] if line.startswith(b"data: ") else line[5:]
                 self._data.append(value)
                 self._size += len(value)
+            elif line.startswith(_BOM):
+                events += self._lines([line[len(_BOM) :]])
+            elif (self._data or line.startswith(b"{")) and not line.startswith(_FIELDS):
+                self._data.append(line)
+                self._size += len(line)
         return events

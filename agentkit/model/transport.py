@@ -33,8 +33,11 @@ class Transport:
     pool that alone took as long as everything else.
     """
 
-    def __init__(self, endpoint: Endpoint, concurrency: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, concurrency: int, http: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self._http = _Lent(http) if http else None
         self._concurrency = concurrency
         self._tls: ssl.SSLContext | None = None
         self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
@@ -119,8 +122,20 @@ class Transport:
             timeout=TIMEOUT,
             limits=CONNECTIONS,
             verify=self._tls,
-            trust_env=not self._endpoint.is_local,  # a proxy cannot reach this machine's loopback
+            transport=self._http,
+            # A proxy cannot reach this machine's loopback, and would take the place of a transport.
+            trust_env=not self._endpoint.is_local and self._http is None,
         )
+
+
+class _Lent(httpx.AsyncBaseTransport):
+    """Somebody else's transport, which is not ours to close."""
+
+    def __init__(self, owned: httpx.AsyncBaseTransport) -> None:
+        self._owned = owned
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._owned.handle_async_request(request)
 
 
 class _Lanes:

@@ -12,16 +12,20 @@ from agentkit.messages import Message
 from agentkit.model import Emit, Reply, Request, catalog, wire
 from agentkit.model.collect import Collector
 from agentkit.model.providers import ZAI
+from agentkit.model.sse import EventReader
+from agentkit.testing import failures
+from agentkit.testing.prompt import PrefixCache
 from agentkit.testing.script import (
     Answer,
     Brain,
     Json,
-    PrefixCache,
     Refuse,
     Say,
-    chunks,
     sequence,
 )
+
+CHUNK_SIZE = 12
+"""Characters of text in one chunk."""
 
 
 class ScriptedModel:
@@ -44,6 +48,11 @@ class ScriptedModel:
         self._info = catalog.find(name)
         self.name = name
         self.requests: list[list[Json]] = []
+
+    @property
+    def price(self) -> catalog.Price | None:
+        """USD per million tokens, from the catalog."""
+        return self._info.price if self._info else None
 
     @property
     def window(self) -> int | None:
@@ -70,16 +79,20 @@ class ScriptedModel:
         self.requests.append(messages)
         tools: list[Json] = orjson.loads(request.tools) if request.tools else []
         body: Json = {"model": self.name, "messages": messages, "tools": tools}
-        answer = self._brain(body)
+        answer = failures.damaged(self._brain(body))
         if not isinstance(answer, Say):
             code = answer.code if isinstance(answer, Refuse) else "none"
             raise ServerFault(f"The script refuses (code {code}).")
-        collector = Collector(emit)
+        collector = Collector(emit, request.tools)
         usage = self._cache.usage(body, answer)
-        for chunk in list(chunks(body, answer, usage))[: answer.cut]:
-            collector.feed(orjson.dumps(chunk))
+        reader = EventReader()
+        for frame in failures.frames(body, answer, usage, CHUNK_SIZE)[0]:
+            for payload in reader.feed(frame):
+                collector.feed(payload)
+        for payload in reader.finish():
+            collector.feed(payload)
         reply = collector.reply()
-        cost = self._info.price.cost(reply.usage) if self._info else None
+        cost = self.price.cost(reply.usage) if self.price else None
         return Reply(
             reply.message, reply.usage, reply.finish_reason, self.name, reply.id, cost_usd=cost
         )

@@ -12,10 +12,6 @@ import orjson
 
 Json = dict[str, Any]
 
-UNIT = 64
-"""Tokens per unit of the prefix cache; glm-5-turbo's cached counts are multiples of 64."""
-BYTES_PER_TOKEN = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -41,6 +37,7 @@ class Say:
         calls: parallel tool calls.
         finish_reason: default "tool_calls" with calls, else "stop".
         cut: the stream ends without warning after so many chunks.
+        failures: names of `agentkit.testing.FAILURES`: how a server damages this answer.
     """
 
     text: str = ""
@@ -48,6 +45,7 @@ class Say:
     calls: Sequence[Call] = ()
     finish_reason: str | None = None
     cut: int | None = None
+    failures: Sequence[str] = ()
 
     @property
     def ending(self) -> str:
@@ -57,11 +55,26 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """An error answer in Z.ai's form: HTTP status, business code and message."""
+    """An error answer in Z.ai's form.
+
+    Attributes:
+        status: of the HTTP answer; overload was also met with 200.
+        code: business code; "" for an error without one.
+        message: the words.
+        retry_after: seconds in a Retry-After header; Z.ai sends none.
+        streamed: whether the error comes as the first event of a stream with status 200.
+    """
 
     status: int
     code: str
     message: str = "scripted"
+    retry_after: float | None = None
+    streamed: bool = False
+
+    def body(self) -> bytes:
+        """Return the error as JSON."""
+        code = {"code": self.code} if self.code else {}
+        return orjson.dumps({"error": {**code, "message": self.message}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,52 +114,6 @@ def sequence(answers: Sequence[Answer | str]) -> Brain:
         return Say(answer) if isinstance(answer, str) else answer
 
     return brain
-
-
-class PrefixCache:
-    """A truthful prefix cache: what an exact-prefix cache would have served of each prompt.
-
-    Tools are rendered before messages, as GLM's template does.
-    """
-
-    def __init__(self, remembered: int = 128) -> None:
-        self._prompts: list[bytes] = []
-        self._remembered = remembered
-
-    def usage(self, request: Json, answer: Say) -> Json:
-        """Return the `usage` object for an answer, and remember the prompt."""
-        prompt = orjson.dumps(request.get("tools") or []) + b"".join(
-            orjson.dumps(message, option=orjson.OPT_SORT_KEYS) for message in request["messages"]
-        )
-        common = max((_common(prompt, old) for old in self._prompts), default=0)
-        self._prompts = [
-            *(old for old in self._prompts if not prompt.startswith(old)),
-            prompt,
-        ][-self._remembered :]
-        calls = sum(len(call.name) + len(call.text()) for call in answer.calls)
-        thinking = len(answer.thinking.encode()) // BYTES_PER_TOKEN
-        output = max(1, (len(answer.text.encode()) + calls) // BYTES_PER_TOKEN) + thinking
-        tokens = max(1, len(prompt) // BYTES_PER_TOKEN)
-        return {
-            "prompt_tokens": tokens,
-            "completion_tokens": output,
-            "total_tokens": tokens + output,
-            "prompt_tokens_details": {"cached_tokens": common // BYTES_PER_TOKEN // UNIT * UNIT},
-            "completion_tokens_details": {"reasoning_tokens": thinking},
-        }
-
-
-def _common(one: bytes, two: bytes) -> int:
-    if one.startswith(two):
-        return len(two)
-    low, high = 0, min(len(one), len(two))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[:middle] == two[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def chunks(request: Json, answer: Say, usage: Json, size: int = 12) -> Iterator[Json]:

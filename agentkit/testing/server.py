@@ -7,26 +7,20 @@ fields, error bodies with business codes, server-sent events, tool calls, usage 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self
 
 import h11
 import orjson
 
 from agentkit.model.providers import ZAI_FIELDS
-from agentkit.testing.script import (
-    Answer,
-    Brain,
-    Json,
-    PrefixCache,
-    Raw,
-    Refuse,
-    Say,
-    chunks,
-    completion,
-    sequence,
-)
+from agentkit.testing import failures as damage
+from agentkit.testing.capacity import Capacity, Exchange, Pace
+from agentkit.testing.checks import request_fault
+from agentkit.testing.prompt import PrefixCache
+from agentkit.testing.script import Answer, Brain, Json, Raw, Refuse, Say, sequence
 
 _READ = 1 << 16
 
@@ -37,32 +31,51 @@ class GLMServer:
     Args:
         script: answers in order, or a function from the decoded request body to an answer.
         key: the key that requests must bear; None takes any.
+        failures: names of `agentkit.testing.FAILURES` for every answer; `Say(failures=...)` has
+            them for one.
+        capacity: rate limits, overload and quota. Default none.
+        pace: latency and token rate. Default as fast as it can.
+        fields: request fields that are known, others get code 1210; None takes any.
         chunk_size: characters of text in one stream chunk.
         chunk_seconds: pause between chunks; 0 sends them together.
         port: 0 takes a free one.
 
     Attributes:
-        requests: decoded bodies of all requests so far.
+        requests: decoded bodies of all requests so far that were right, save those that `capacity`
+            refused.
+        log: every request with its times, status and usage, refused ones included.
+
+    Raises:
+        ValueError: an unknown failure.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords of a test double, each with a default
         self,
         script: Sequence[Answer | str] | Brain,
         *,
         key: str | None = None,
+        failures: Sequence[str] = (),
+        capacity: Capacity = Capacity(),  # noqa: B008 - frozen
+        pace: Pace | None = None,
+        fields: Collection[str] | None = ZAI_FIELDS,
         chunk_size: int = 12,
         chunk_seconds: float = 0.0,
         port: int = 0,
     ) -> None:
         self._brain = script if callable(script) else sequence(script)
         self._key = key
+        self._failures = damage.known(failures)
+        self._capacity = capacity
+        self._pace = pace or Pace(chunk_seconds=chunk_seconds)
+        self._fields = fields
         self._chunk_size = chunk_size
-        self._chunk_seconds = chunk_seconds
         self._port = port
         self._cache = PrefixCache()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
         self.requests: list[Json] = []
+        self.log: list[Exchange] = []
 
     @property
     def base_url(self) -> str:
@@ -105,12 +118,11 @@ class GLMServer:
             head = await self._read_request(connection, reader)
             if head is None:
                 return
-            target, key, body = head
-            answer, request = self._answer(target, key, body)
-            if isinstance(answer, Say):
-                whole = await self._say(connection, writer, request, answer)
-            else:
-                whole = await self._refuse(connection, writer, answer)
+            self._in_flight += 1
+            try:
+                whole = await self._exchange(connection, writer, head)
+            finally:
+                self._in_flight -= 1
             if not whole or connection.our_state is h11.MUST_CLOSE:
                 return
 
@@ -132,59 +144,107 @@ class GLMServer:
             else:
                 return None
 
-    def _answer(self, target: str, key: str, body: bytes) -> tuple[Answer, Json]:
+    async def _exchange(
+        self,
+        connection: h11.Connection,
+        writer: asyncio.StreamWriter,
+        head: tuple[str, str, bytes],
+    ) -> bool:
+        """Answer one request; return whether the connection can go on."""
+        exchange = Exchange({}, self._in_flight)
+        answer = self._answer(exchange, *head)
+        self.log.append(exchange)
+        if self._pace.first_seconds:
+            await asyncio.sleep(self._pace.first_seconds)
+        if isinstance(answer, Say):
+            whole = await self._say(connection, writer, exchange, answer)
+        else:
+            whole = await self._refuse(connection, writer, exchange, answer)
+        exchange.ended()
+        return whole
+
+    def _answer(self, exchange: Exchange, target: str, key: str, body: bytes) -> Answer:
         if not target.endswith("/chat/completions"):
-            return Raw(b'{"detail":"Not Found"}', 404, "application/json"), {}
+            return Raw(b'{"detail":"Not Found"}', 404, "application/json")
         if self._key is not None and key != f"Bearer {self._key}":
-            return Refuse(401, "1000", "Authentication Failed"), {}
+            return Refuse(401, "1000", "Authentication Failed")
         try:
             request = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            return Refuse(400, "1210", f"Invalid JSON: {error}"), {}
-        if fault := request_fault(request):
-            return fault, request
+            return Refuse(400, "1210", f"Invalid JSON: {error}")
+        exchange.body = request
+        seen, answered = len(self.log), len(self.requests)
+        fault = request_fault(request, self._fields)
+        if fault := fault or self._capacity.refusal(seen, answered, self._in_flight - 1):
+            return fault
         self.requests.append(request)
+        return self._scripted(request)
+
+    def _scripted(self, request: Json) -> Answer:
         try:
-            return self._brain(request), request
+            answer = self._brain(request)
+            if isinstance(answer, Say) and self._failures:
+                answer = replace(answer, failures=(*self._failures, *answer.failures))
+            return damage.damaged(answer)
         except Exception as error:  # noqa: BLE001 - the client's error must show the script's fault
-            return Refuse(400, "1210", f"the script failed: {type(error).__name__}: {error}"), {}
+            return Refuse(400, "1210", f"the script failed: {type(error).__name__}: {error}")
 
     async def _say(
-        self, connection: h11.Connection, writer: asyncio.StreamWriter, request: Json, say: Say
+        self,
+        connection: h11.Connection,
+        writer: asyncio.StreamWriter,
+        exchange: Exchange,
+        say: Say,
     ) -> bool:
-        usage = self._cache.usage(request, say)
+        request = exchange.body
+        usage = exchange.usage = self._cache.usage(request, say)
         if not request.get("stream"):
-            data = orjson.dumps(completion(request, say, usage))
+            exchange.began()
+            data = orjson.dumps(damage.completion(request, say, usage))
             return await _send(connection, writer, 200, "application/json; charset=UTF-8", data)
-        kind = "text/event-stream;charset=UTF-8"
-        head = h11.Response(status_code=200, headers=[("Content-Type", kind)])
-        pending = connection.send(head) or b""
-        for number, chunk in enumerate(chunks(request, say, usage, self._chunk_size)):
-            if number == say.cut:
-                writer.write(pending)
-                await writer.drain()
-                return False
-            data = b"data: " + orjson.dumps(chunk) + b"\n\n"
-            pending += connection.send(h11.Data(data=data)) or b""
-            if self._chunk_seconds:
+        frames, ends = damage.frames(request, say, usage, self._chunk_size)
+        pending = connection.send(_stream_head()) or b""
+        exchange.began()
+        pause = self._pace.between(self._chunk_size)
+        due = asyncio.get_running_loop().time()
+        for frame in frames:
+            pending += connection.send(h11.Data(data=frame)) or b""
+            if pause or len(pending) > _READ:
                 writer.write(pending)
                 await writer.drain()
                 pending = b""
-                await asyncio.sleep(self._chunk_seconds)
-        pending += connection.send(h11.Data(data=b"data: [DONE]\n\n")) or b""
-        writer.write(pending + (connection.send(h11.EndOfMessage()) or b""))
+            if pause:
+                due += pause  # by the clock, so that sleeping too long does not add up
+                await asyncio.sleep(due - asyncio.get_running_loop().time())
+        if ends:
+            pending += connection.send(h11.EndOfMessage()) or b""
+        writer.write(pending)
         await writer.drain()
-        return True
+        return ends
 
     async def _refuse(
-        self, connection: h11.Connection, writer: asyncio.StreamWriter, answer: Refuse | Raw
+        self,
+        connection: h11.Connection,
+        writer: asyncio.StreamWriter,
+        exchange: Exchange,
+        answer: Refuse | Raw,
     ) -> bool:
+        exchange.status = answer.status
+        exchange.began()
         if isinstance(answer, Raw):
             return await _send(connection, writer, answer.status, answer.content_type, answer.body)
-        error = {"error": {"code": answer.code, "message": answer.message}}
-        return await _send(
-            connection, writer, answer.status, "application/json", orjson.dumps(error)
-        )
+        exchange.code = answer.code
+        kind, body = "application/json", answer.body()
+        if answer.streamed:
+            kind, body = "text/event-stream;charset=UTF-8", b"data: " + body + b"\n\n"
+        wait = answer.retry_after
+        more = [] if wait is None else [("Retry-After", f"{wait:g}")]
+        return await _send(connection, writer, answer.status, kind, body, more)
+
+
+def _stream_head() -> h11.Response:
+    kind = "text/event-stream;charset=UTF-8"
+    return h11.Response(status_code=200, headers=[("Content-Type", kind)])
 
 
 async def _send(
@@ -193,58 +253,11 @@ async def _send(
     status: int,
     content_type: str,
     body: bytes,
+    more: Sequence[tuple[str, str]] = (),
 ) -> bool:
-    headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), *more]
     data = connection.send(h11.Response(status_code=status, headers=headers)) or b""
     data += connection.send(h11.Data(data=body)) or b""
     writer.write(data + (connection.send(h11.EndOfMessage()) or b""))
     await writer.drain()
     return True
-
-
-def request_fault(request: Any) -> Refuse | None:
-    """Return the error that Z.ai gives for a wrong request, or None for a right one."""
-    if not isinstance(request, dict):
-        return Refuse(400, "1210", "the body is no JSON object")
-    body = cast("Json", request)
-    unknown = sorted(set(body) - ZAI_FIELDS)
-    if unknown:
-        return Refuse(400, "1210", f"unknown field {unknown[0]}")
-    for name in ("model", "messages"):
-        if not body.get(name):
-            return Refuse(400, "1213", f"the field {name} is missing")
-    if not any(message.get("role") == "user" for message in body["messages"]):
-        return Refuse(400, "1214", "messages: no user message")
-    return _parameter_fault(body) or _pairing_fault(body["messages"])
-
-
-def _parameter_fault(body: Json) -> Refuse | None:
-    if body.get("tool_choice") and not body.get("tools"):
-        return Refuse(400, "1210", "tool_choice without tools")
-    if not 0 <= body.get("temperature", 1.0) <= 1:
-        return Refuse(400, "1210", "temperature out of range 0 to 1")
-    if len(body.get("tools") or ()) > 128:
-        return Refuse(400, "1210", "more than 128 tools")
-    return None
-
-
-def _pairing_fault(messages: list[Json]) -> Refuse | None:
-    """Check what an agent gets wrong: calls and results that do not pair, broken arguments."""
-    open_calls: list[str] = []
-    for message in messages:
-        if message["role"] == "tool":
-            if message.get("tool_call_id") not in open_calls:
-                return Refuse(400, "1214", "messages: a tool result without its call")
-            open_calls.remove(message["tool_call_id"])
-            continue
-        if open_calls:
-            return Refuse(400, "1214", f"messages: no result for call {open_calls[0]}")
-        for call in message.get("tool_calls") or ():
-            open_calls.append(call["id"])
-            try:
-                orjson.loads(call["function"]["arguments"])
-            except orjson.JSONDecodeError:
-                return Refuse(400, "1214", "messages: tool call arguments are no JSON")
-    if open_calls:
-        return Refuse(400, "1214", f"messages: no result for call {open_calls[0]}")
-    return None

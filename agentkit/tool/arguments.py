@@ -18,6 +18,8 @@ from agentkit.tool.advice import form, place, schema_at, show, types_of, types_o
 from agentkit.tool.base import ArgumentFault, Problem, Tool
 from agentkit.tool.results import describe
 
+_NOTHING = object()  # null is a value
+
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
@@ -159,21 +161,21 @@ def mend(
                 done.append(f"{place(problem.path)}: left out null for an optional argument")
         elif isinstance(value, str):
             decoded = _decoded(value, types_of(schema_at(schema, problem.path), schema))
-            if decoded is not None:
+            if decoded is not _NOTHING:
                 holder[key] = decoded
                 done.append(f"{place(problem.path)}: decoded JSON that was written as a string")
     return mended, tuple(done)
 
 
 def _decoded(text: str, types: set[str]) -> Any:
-    """Return the value of a JSON text when its type is wanted and a string is not, or None."""
+    """Return the value of a JSON text when its type is wanted and a string is not."""
     if not types or "string" in types:
-        return None
+        return _NOTHING
     try:
         value = from_json(text, allow_inf_nan=False)
     except ValueError:
-        return None
-    return value if types_of_value(value) & types else None
+        return _NOTHING
+    return value if types_of_value(value) & types else _NOTHING
 
 
 def _storable(given: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from agentkit.errors import (
     StreamBroken,
 )
 from agentkit.events import Replied, TextDelta, ThinkingDelta, ToolFinished
-from agentkit.messages import Assistant, System, ToolOutput, User
+from agentkit.messages import Assistant, Image, System, Text, ToolOutput, User
 from agentkit.model import wire
 from agentkit.model.providers import ZAI
 from agentkit.testing import Call, GLMServer, Refuse, Say, ScriptedModel
@@ -427,3 +427,17 @@ def test_a_user_message_that_is_no_text_is_refused_before_it_reaches_the_log():
     with pytest.raises(ConfigError, match="UTF-8"):
         run(["never"], content="caf\udce9", store=store)
     assert [event.kind for event in last_log(store)] == ["run_started"]
+
+
+def test_an_image_for_a_text_model_is_refused_before_it_reaches_the_log():
+    async def main():
+        async with GLMServer(["still here"]) as server:
+            store = MemoryStore()
+            async with Agent(GLM(base_url=server.base_url), store=store).open() as talk:
+                with pytest.raises(ConfigError, match="glm-5v-turbo"):
+                    await talk.send((Text("see"), Image("https://example.org/a.png")))
+                assert (await talk.send("no picture")).output == "still here"
+            return await store.load(talk.id)
+
+    kinds = [event.kind for event in asyncio.run(main())]
+    assert kinds == ["run_started", "user_message", "replied", "run_finished"]

@@ -185,6 +185,50 @@ foreign = raw_tool(
     print,
 )
 
+loose = raw_tool(
+    "loose",
+    "",
+    {
+        "type": "object",
+        "properties": {
+            "count": {"type": "integer"},
+            "ratio": {"type": ["number", "null"]},
+            "exact": {"type": "boolean"},
+            "items": {"type": "array", "items": {"type": "integer"}},
+            "inner": {"$ref": "#/$defs/Inner"},
+            "either": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "name": {"type": "string"},
+        },
+        "$defs": {"Inner": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+    },
+    print,
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "value"),
+    [
+        ("count", "3", 3),
+        ("ratio", "0.5", 0.5),
+        ("ratio", "null", None),
+        ("exact", "true", True),
+        ("items", "[1, 2]", [1, 2]),
+        ("inner", '{"n": 1}', {"n": 1}),
+        ("either", "7", 7),
+        ("name", "7", "7"),
+    ],
+)
+def test_numbers_booleans_and_lists_written_as_strings_are_read_by_foreign_schemas(
+    key, written, value
+):
+    assert bind(loose, json.dumps({key: written})).keywords == {key: value}
+
+
+def test_a_nested_number_written_as_a_string_is_read_by_foreign_schemas():
+    bound = bind(loose, '{"inner": {"n": "1"}, "items": ["1", 2]}')
+    assert bound.keywords == {"inner": {"n": 1}, "items": [1, 2]}
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
