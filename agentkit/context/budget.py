@@ -6,10 +6,8 @@ with bytes per token learned from the same run. Measured on recorded sessions: m
 
 from __future__ import annotations
 
+from agentkit.model.unreported import BYTES_PER_TOKEN
 from agentkit.usage import Usage
-
-BYTES_PER_TOKEN = 3.6
-"""Start value, for a prompt that no reply has weighed yet."""
 
 
 class TokenEstimate:

@@ -24,6 +24,7 @@ from agentkit.model.repetition import RepetitionPolicy
 from agentkit.model.retry import RetryPolicy, persist
 from agentkit.model.text import Answer, TextStream
 from agentkit.model.transport import Transport
+from agentkit.model.unreported import estimated_usage
 
 T = TypeVar("T")
 
@@ -212,6 +213,12 @@ class GLM:
         except ModelError as error:
             raise self._redacted(error) from error.__cause__
         price = self._endpoint.price
+        if not reply.usage.input:  # a server without usage, or a loop that was cut before it came
+            reply = replace(
+                reply,
+                usage=estimated_usage(body, reply.message),
+                faults=(*reply.faults, "no usage was reported; it is estimated"),
+            )
         return replace(
             reply,
             model=reply.model or self.name,

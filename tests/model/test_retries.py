@@ -23,7 +23,7 @@ from agentkit.messages import User
 from agentkit.model import Request
 from agentkit.model.faults import PROVIDER_ZONE, from_response, reset_time
 from agentkit.model.gate import GROW_AFTER, Gate
-from agentkit.testing import Call, GLMServer, Refuse, Say
+from agentkit.testing import Call, GLMServer, Raw, Refuse, Say
 
 QUICK = RetryPolicy(base=0.001, patient_base=0.001, cap=0.01)
 
@@ -286,3 +286,13 @@ def test_a_bound_by_dollars_never_raises_the_callers_own_max_tokens():
             return server.requests[0]["max_tokens"]
 
     assert asyncio.run(main()) == 500
+
+
+def test_an_answer_without_usage_is_estimated_so_that_a_dollar_limit_still_holds():
+    chunk = '{"choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":"stop"}]}'
+    body = f"data: {chunk % ('word ' * 200)}\n\ndata: [DONE]\n\n".encode()
+    reply, _ = ask(lambda _: Raw(body, 200, "text/event-stream"))
+    assert 200 < reply.usage.output < 400
+    assert reply.usage.input > 10
+    assert reply.cost_usd > 0
+    assert any("estimated" in fault for fault in reply.faults)
