@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from agentkit.agent.run import Run
     from agentkit.model import Reply
 
+CUT_SHORT = {
+    "length": "the reply was cut at its max_tokens",
+    "repetition": "the reply repeated itself without end and was cut",
+}
+"""Finish reasons of replies that are not whole, and what the log notes of them."""
+
 NEARLY_FULL = 0.85
 """Share of the window at which the log notes that it fills up."""
 
@@ -66,6 +72,9 @@ async def _note_prefix(run: Run, moved: PrefixBreak) -> None:
 
 
 async def _note_reply(run: Run, reply: Reply) -> None:
+    if why := CUT_SHORT.get(reply.finish_reason):
+        warn("agent", "reply.cut_short", run_id=run.id, finish_reason=reply.finish_reason)
+        await run.append([Noted(topic=reply.finish_reason, text=why)])
     if reply.fell_back:
         text = f"{reply.model} answered for {reply.fell_back.wanted}: {reply.fell_back.error}"
         price = run.parts.model.price

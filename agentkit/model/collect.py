@@ -134,6 +134,11 @@ class Collector:
         self._take(answer, "message")
         self._done = True
 
+    @property
+    def done(self) -> bool:
+        """Whether the server said that the answer is whole ([DONE])."""
+        return self._done
+
     def _take(self, chunk: _Json, part: str) -> None:
         if chunk.get("error"):
             raise error_in(chunk)

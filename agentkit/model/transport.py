@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 
@@ -24,6 +24,8 @@ from agentkit.model.sse import EventReader
 TIMEOUT = httpx.Timeout(connect=10.0, read=300.0, write=60.0, pool=None)
 CONNECTIONS = httpx.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=60)
 MAX_ERROR_BODY = 1 << 16
+AFTER_DONE = 1.0
+"""Seconds that the end of a stream may take after its [DONE]."""
 
 
 class Transport:
@@ -151,16 +153,31 @@ class _Lanes:
 async def _streamed(response: httpx.Response, collector: Collector, start: float) -> float | None:
     reader = EventReader()
     first: float | None = None
-    async for chunk in response.aiter_bytes():
+    chunks = response.aiter_bytes()
+    async for chunk in chunks:
         for payload in reader.feed(chunk):
             collector.feed(payload)
         if first is None and collector.started:
             first = time.perf_counter() - start
         if collector.cut:
             return first
+        if collector.done:
+            await _drain(chunks)
+            return first
     for payload in reader.finish():
         collector.feed(payload)
     return first
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read to the end what follows [DONE], so that the connection can serve the next request.
+
+    Some servers keep it open instead; they are not waited for.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(AFTER_DONE):
+            async for _ in chunks:
+                pass
 
 
 async def _whole(response: httpx.Response, kind: str, collector: Collector) -> None:

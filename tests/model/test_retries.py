@@ -296,3 +296,42 @@ def test_an_answer_without_usage_is_estimated_so_that_a_dollar_limit_still_holds
     assert reply.usage.input > 10
     assert reply.cost_usd > 0
     assert any("estimated" in fault for fault in reply.faults)
+
+
+def test_a_server_that_keeps_the_stream_open_after_its_end_is_not_waited_for():
+    chunk = b'{"choices":[{"index":0,"delta":{"content":"whole"},"finish_reason":"stop"}]}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    gone = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + b"data: " + chunk + b"\n\ndata: [DONE]\n\n")
+        while await reader.read(1 << 16):
+            pass
+        gone.set()  # the client hung up; until then the stream stays open
+        writer.close()
+
+    async def main():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, asyncio.timeout(30):
+            model = GLM(base_url=f"http://127.0.0.1:{port}/v1", api_key="k")
+            reply = await model.ask(Request([model.encode(User("x"))]))
+            await gone.wait()
+            return reply
+
+    assert asyncio.run(main()).message.content == "whole"
+
+
+def test_a_reply_that_was_cut_short_is_noted_in_the_log():
+    async def main():
+        store = MemoryStore()
+        async with GLMServer([Say("the beginning of", finish_reason="length")]) as server:
+            result = await Agent(GLM(base_url=server.base_url), store=store).run("go")
+        return result, await store.load(result.run_id)
+
+    result, log = asyncio.run(main())
+    assert result.output == "the beginning of"
+    (note,) = [event.body for event in log if event.kind == "noted"]
+    assert note.topic == "length"
+    assert "max_tokens" in note.text
