@@ -166,9 +166,10 @@ def spending(spent: Spent) -> str:
     """Return turns, tokens, cached share and dollars in one line."""
     usage = spent.usage
     cost = "price unknown" if spent.cost_usd is None else f"${spent.cost_usd:.4f}"
+    thinking = f" ({usage.thinking:,} thinking)" if usage.thinking else ""
     return (
         f"{spent.turns} turns · {usage.input:,} tokens in ({usage.cached_share:.0%} cached) · "
-        f"{usage.output:,} out · {cost}"
+        f"{usage.output:,} out{thinking} · {cost}"
     )
 
 
