@@ -21,6 +21,11 @@ from agentkit.store.blobs import BlobFolder
 from agentkit.store.schema import migrate
 
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
+# One event, the ordinary case, in one statement: it is its own transaction.
+_INSERT_ONE = (
+    "INSERT INTO events SELECT ?1, ?2, ?3, ?4, ?5, ?6"
+    " WHERE (SELECT ifnull(max(seq), -1) + 1 FROM events WHERE run_id = ?1) = ?2"
+)
 _BIG_BLOB = 256 * 1024
 
 
@@ -56,6 +61,8 @@ class SQLiteStore:
             raise SequenceConflict(f"Events of run {run_id} do not begin at seq {expect}.")
         with self._faults():
             db = self._open()
+            if len(rows) == 1 and db.execute(_INSERT_ONE, rows[0]).rowcount == 1:
+                return
             try:
                 db.execute("BEGIN IMMEDIATE")
                 _expect_length(db, run_id, expect)
