@@ -71,9 +71,6 @@ class RetryPolicy:
         return left if left <= self.quota_wait else None
 
 
-NO_RETRY = RetryPolicy(attempts=1, patient_attempts=1)
-
-
 async def persist(
     policy: RetryPolicy,
     gate: Gate,

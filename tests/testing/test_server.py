@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agentkit.errors import ModelError, Overloaded, QuotaExhausted, RateLimited, RequestRejected
 from agentkit.messages import Assistant, System, ToolCall, ToolOutput, User
 from agentkit.model import GLM, Request
-from agentkit.model.retry import NO_RETRY
+from agentkit.model.retry import RetryPolicy
 from agentkit.testing import FAILURES, Call, Capacity, GLMServer, Pace, Refuse, Say, ScriptedModel
 from agentkit.testing.prompt import PrefixCache, render
 
@@ -19,6 +19,8 @@ TOOL = {
     "function": {"name": "add", "description": "Add.", "parameters": {"type": "object"}},
 }
 TOOLS = json.dumps([TOOL]).encode()
+
+NO_RETRY = RetryPolicy(attempts=1, patient_attempts=1)
 
 
 def run(
