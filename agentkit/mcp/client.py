@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 Progress = Callable[[str], None]
 
+_HTTP_ERROR = "Server returned an error response"  # the package's words; the status is logged
 _PAGES = 100  # of one list: a server whose list never ends must not hang the run
 
 
@@ -120,11 +121,14 @@ class Session:
         except MCPError as error:
             if error.message == "Session terminated":  # 404: the server has forgotten us
                 raise Gone(unsent=True) from None
-            if error.code == CONNECTION_CLOSED:
+            # An HTTP error without an MCP error in it: many servers forget us with a 400.
+            if error.code == CONNECTION_CLOSED or error.message == _HTTP_ERROR:
                 raise Gone from None
             raise ToolError(f"refused: {error.message} (code {error.code})") from None
-        except ValidationError:
-            raise ToolError("answered with what is no MCP result") from None
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ToolError(f"answered with no MCP result, at {where}: {first['msg']}") from None
         except (RuntimeError, ValueError, OSError) as error:
             # Structured output that does not fit its own schema, too many rounds of questions.
             raise ToolError(f"failed: {error}") from None
@@ -153,10 +157,16 @@ async def connect(server: MCPServer, owner: Owner) -> AsyncGenerator[Session]:
             stack.push_async_callback(process.stop)
             transport = _pipes(process, owner)
         else:
-            # No limit for reading: each call has its own.
-            limits = httpx2.Timeout(server.start_timeout, read=None)
+
+            async def answered(response: httpx2.Response) -> None:
+                if response.status_code >= 400 and response.request.method == "POST":
+                    owner.said("mcp.http", f"HTTP {response.status_code} {response.reason_phrase}")
+
             http = httpx2.AsyncClient(
-                headers=dict(server.headers), auth=server.auth, timeout=limits
+                headers=dict(server.headers),
+                auth=server.auth,
+                timeout=httpx2.Timeout(server.start_timeout, read=None),  # each call has its own
+                event_hooks={"response": [answered]},
             )
             await stack.enter_async_context(http)
             transport = streamable_http_client(

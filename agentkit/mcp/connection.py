@@ -22,7 +22,7 @@ _RESTARTS = 5  # in a row, without an answer in between, before a server is give
 _BACKOFF = 0.5  # seconds before the first restart, doubled for each one after it
 _STOP = 10.0  # seconds in which a session closes before it is cut
 _SETTLE = 0.2  # seconds after the first of several notices of a changed list
-_TAIL = 5  # last lines of stderr that tell why a server did not start
+_TAIL = 5  # last lines that tell why a server did not start
 _CLIPPED = 500
 
 
@@ -36,7 +36,7 @@ class _Life:
         task: the owner task.
         over: whether it is of no use any more.
         how: how the server ended, if it did by itself.
-        tail: the last lines that it wrote to stderr.
+        tail: its last lines on stderr, or its last HTTP errors.
     """
 
     ready: asyncio.Future[Session]
@@ -139,7 +139,7 @@ class Connection:
         """Log a line that the server wrote."""
         if line := self._clean(text.strip()):
             info("mcp", event, server=self.server.name, line=line)
-            if self._life is not None and event == "mcp.stderr":
+            if self._life is not None and event in ("mcp.stderr", "mcp.http"):
                 self._life.tail.append(line)
 
     def tools_changed(self) -> None:
@@ -275,7 +275,7 @@ class Connection:
         )
 
     def _not_started(self, life: _Life, why: str) -> ConfigError:
-        wrote = f" It wrote: {' / '.join(life.tail)[-_CLIPPED:]}" if life.tail else ""
+        wrote = f" It said: {' / '.join(life.tail)[-_CLIPPED:]}" if life.tail else ""
         return ConfigError(f"MCP server {self.server.name!r} did not start: {why}.{wrote}")
 
     def _clean(self, text: str) -> str:

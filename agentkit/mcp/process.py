@@ -15,6 +15,7 @@ LONGEST_LINE = 64 * 1024 * 1024
 
 _LOOK = 0.05  # seconds between two looks at a process that should end
 _LEAVE = 1.0  # seconds to end by itself after its stdin was closed, as the protocol asks
+_DIE = 0.3  # seconds for SIGKILL to be done; an orphan may stay a zombie for longer
 _TERM = 2.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -116,7 +117,7 @@ class ServerProcess:
             self._signal(signal.SIGKILL)
             self._listening.cancel()
             with suppress(TimeoutError, asyncio.CancelledError):
-                await asyncio.wait_for(self._gone(), _LEAVE)
+                await asyncio.wait_for(self._group_gone(), _DIE)
             # Closes the pipes that a child which left the group may still hold.
             transport = getattr(self._process, "_transport", None)
             if isinstance(transport, asyncio.SubprocessTransport):
