@@ -103,6 +103,11 @@ class MCPServer:
         return f"MCPServer({self.name!r}, {where!r})"
 
     @property
+    def origin(self) -> str:
+        """Where its tools come from, for errors."""
+        return f"MCP server {self.name!r}"
+
+    @property
     def secrets(self) -> frozenset[str]:
         """Values that no error, log or result may show."""
         return secrets(self.env, self.headers, self.url)
@@ -123,6 +128,11 @@ class MCPServers:
     """Several servers as one toolset: they start at the same time."""
 
     servers: tuple[MCPServer, ...]
+
+    @property
+    def origin(self) -> str:
+        """Where the tools come from, for errors."""
+        return ", ".join(server.origin for server in self.servers)
 
     def __iter__(self) -> Iterator[MCPServer]:
         """Iterate over the servers."""

@@ -13,6 +13,7 @@ from agentkit.tool.base import (
     Validate,
 )
 from agentkit.tool.batch import Keep, Record
+from agentkit.tool.combine import combine_tools, filter_tools, prefix_tools, rename_tools
 from agentkit.tool.dispatch import Dispatcher
 from agentkit.tool.execution import DispatchPolicy, Emit
 from agentkit.tool.schema import as_tool, raw_tool, tool
@@ -37,7 +38,11 @@ __all__ = [
     "as_tool",
     "bind",
     "collect",
+    "combine_tools",
     "definitions",
+    "filter_tools",
+    "prefix_tools",
     "raw_tool",
+    "rename_tools",
     "tool",
 ]

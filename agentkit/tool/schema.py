@@ -128,7 +128,7 @@ def raw_tool(  # noqa: PLR0913 - one keyword for each thing that a signature wou
         ToolDefinitionError: a name that GLM does not take, or a schema that is none or does
             not describe an object.
     """
-    _check_name(name)
+    check_name(name)
     _check_timeout(name, timeout)
     return Tool(
         name=name,
@@ -156,7 +156,7 @@ def _make(target: object, options: _Options) -> Tool:
             f"A tool is made of a function or a callable, got {target!r}: {hint}."
         )
     name = options.name or _name_of(target)
-    _check_name(name)
+    check_name(name)
     _check_timeout(name, options.timeout)
     if receiver is None and _is_method(target):
         receiver = "class" if _first_parameter(target) == "cls" else "instance"
@@ -182,7 +182,8 @@ def _make(target: object, options: _Options) -> Tool:
     )
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ToolDefinitionError unless GLM takes the name."""
     if not _NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"Tool name {name!r}: GLM takes 1 to 64 of the letters a-z, A-Z, digits, '_' and '-'. "
