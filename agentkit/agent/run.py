@@ -81,7 +81,7 @@ class Result:
         Raises:
             OSError: the folder cannot be written.
         """
-        return [_save(Path(folder), artifact) for artifact in self.artifacts]
+        return [save_artifact(Path(folder), artifact) for artifact in self.artifacts]
 
 
 class Run:
@@ -231,7 +231,8 @@ class Run:
         return Artifact(ref.name, ref.media_type, await self.parts.store.get_blob(ref.sha256))
 
 
-def _save(folder: Path, artifact: Artifact) -> Path:
+def save_artifact(folder: Path, artifact: Artifact) -> Path:
+    """Write one artifact into a folder under a name that is free, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(Path(artifact.name).name or "artifact")
     for number in count(1):

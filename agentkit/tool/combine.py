@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, cast
 
 from agentkit.errors import ConfigError
 from agentkit.tool.advice import closest, fault
@@ -122,13 +122,12 @@ def rename_tools(source: Source, names: Mapping[str, str]) -> Toolset:
     return Changed(_flat((source,)), change, "renamed")
 
 
-def _flat(sources: Sequence[Source]) -> tuple[Any, ...]:
+def _flat(sources: Sequence[Any]) -> tuple[Any, ...]:
     """Return sources with the sequences among them opened up."""
-    return tuple(
-        one
-        for source in sources
-        for one in (_flat(source) if isinstance(source, Sequence) else (source,))
-    )
+    flat: list[Any] = []
+    for source in sources:
+        flat += _flat(cast("Sequence[Any]", source)) if isinstance(source, Sequence) else [source]
+    return tuple(flat)
 
 
 def _named(tool: Tool, name: str) -> Tool:

@@ -33,11 +33,8 @@ def foreign_validator(name: str, parameters: Mapping[str, Any]) -> Validate:
         # Imported at the first call of such a tool: it costs more than the rest of the package.
         from jsonschema import Draft202012Validator  # noqa: PLC0415
         from jsonschema.validators import validator_for  # noqa: PLC0415
-        from jsonschema_specifications import REGISTRY  # noqa: PLC0415
 
-        # With a registry of its own it does not fetch a `$ref` to an address, as it would.
-        chosen = validator_for(parameters, default=Draft202012Validator)
-        return chosen(parameters, registry=REGISTRY)
+        return validator_for(parameters, default=Draft202012Validator)(parameters)
 
     def validate(given: Mapping[str, Any]) -> dict[str, Any]:
         errors: list[Any] = list(prepared().iter_errors(given))
