@@ -18,6 +18,7 @@ from agentkit.tool.dispatch import Dispatcher
 from agentkit.tool.execution import DispatchPolicy, Emit
 from agentkit.tool.schema import as_tool, raw_tool, tool
 from agentkit.tool.toolset import collect, definitions
+from agentkit.tool.typed import validator
 
 __all__ = [
     "Answer",
@@ -46,4 +47,5 @@ __all__ = [
     "definitions",
     "raw_tool",
     "tool",
+    "validator",
 ]
