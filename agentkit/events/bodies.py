@@ -159,6 +159,7 @@ class ToolFinished:
         artifacts: files that the tool made.
         seconds: from the start to the result.
         sub_run: the run of the sub-agent that served the call, if one did.
+        same_as: id of the identical call of this turn whose result this is; "" for its own.
     """
 
     kind: ClassVar[str] = "tool_finished"
@@ -170,6 +171,7 @@ class ToolFinished:
     artifacts: tuple[ArtifactRef, ...] = ()
     seconds: float = 0.0
     sub_run: SubRun | None = None
+    same_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
