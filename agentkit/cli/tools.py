@@ -112,7 +112,7 @@ async def _call(found: Sequence[Tool], tool: Tool, arguments: str, folder: Path)
                 ended.append(body)
 
     async def keep(artifact: Artifact) -> ArtifactRef:
-        from agentkit.agent.run import save_artifact
+        from agentkit.agent.result import save_artifact
 
         path = await asyncio.to_thread(save_artifact, folder, artifact)
         click.echo(f"saved {path}", err=True)
