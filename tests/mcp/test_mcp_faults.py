@@ -57,8 +57,10 @@ def test_tools_are_prefixed_and_their_schemas_and_hints_taken_over():
             assert {name.split("__")[0] for name in run.tools} == {"odd"}
             echo, die = run.tools["odd__echo"], run.tools["odd__die"]
             assert "$schema" not in echo.parameters
-            assert (echo.read_only, echo.idempotent, echo.group) == (True, True, None)
-            assert (die.read_only, die.idempotent, die.group) == (False, False, "mcp odd")
+            assert (echo.read_only, echo.idempotent, echo.destructive) == (True, True, False)
+            assert (die.read_only, die.idempotent, die.destructive) == (False, False, True)
+            assert echo.open_world
+            assert echo.reads == die.writes == ("mcp odd",)
             assert die.description == "die"
             (changed,) = [name for name in run.tools if "reference" in name]
             assert changed.startswith("odd__far_reference_")
