@@ -125,9 +125,9 @@ class Connection:
                 self._restarts = 0
                 raise ToolError(f"MCP server {name!r} {self._clean(str(error))}.") from None
             except Gone as gone:
+                self._end(life)
                 if not (gone.unsent and again):
                     raise ToolError(self._lost(life)) from None
-                self._end(life)
             else:
                 self._restarts = 0
                 return answer

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from calling import opened
+from forgetful import forgetful
 
 from agentkit.errors import ConfigError
 from agentkit.mcp import MCPServer, MCPServers
@@ -255,6 +256,21 @@ def test_several_servers_start_at_once_and_one_that_fails_ends_the_others(tmp_pa
         asyncio.run(main())
     if file.exists():
         assert not [pid for pid in notes(file)[0]["pids"] if is_alive(pid)]
+
+
+def test_a_session_that_was_forgotten_is_begun_anew():
+    """A 404 says for certain that nothing was run; an error without words does not."""
+
+    async def main(status):
+        async with forgetful(status) as (server, calls), opened(server) as run:
+            said = [(await run.one("far__count")).content for _ in range(3)]
+            return said, calls
+
+    said, calls = asyncio.run(main(404))
+    assert (said, calls) == (["1", "2", "3"], ["0", "1", "2"])
+    said, calls = asyncio.run(main(400))
+    assert (said[0], said[2], calls) == ("1", "2", ["0", "1"])
+    assert "closed the connection before it answered" in said[1]
 
 
 def test_no_secret_is_in_a_repr():
