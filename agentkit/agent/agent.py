@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentkit.agent.run import Parts, Result, Run, Subscriber
-from agentkit.config import Settings
 from agentkit.context import Context
 from agentkit.errors import ConfigError
 from agentkit.events import Ephemeral, Event, RunStarted, new_run_id
 from agentkit.messages import Content
 from agentkit.model import GLM, Model
-from agentkit.store import SQLiteStore, Store
+from agentkit.store import Store, open_store
 from agentkit.tool import Dispatcher, DispatchPolicy, Tool, Toolset, collect, definitions
 from agentkit.usage import Limits
 
@@ -32,7 +31,7 @@ class Agent:
         tools: functions, tools and toolsets, in any mixture; their names must differ.
         limits: what one run may spend. Default 50 turns.
         name: of the agent, for the log.
-        store: where runs are kept; default SQLite in the user's data folder (AGENTKIT_HOME).
+        store: where runs are kept; default as AGENTKIT_STORE says, SQLite in AGENTKIT_HOME.
         dispatch: how tool calls run: caps and timeouts.
         strict: raise PrefixMoved instead of noting it; for tests.
     """
@@ -67,7 +66,7 @@ class Agent:
         async with AsyncExitStack() as stack:
             store = self.store
             if store is None:
-                store = SQLiteStore(Settings.load().home)
+                store = open_store()
                 stack.push_async_callback(store.close)
             tools = await collect(self.tools, stack)
             await stack.enter_async_context(model.connect())
