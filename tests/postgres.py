@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, on a free port of this machine, as an unprivileged user."""
+"""A PostgreSQL server of the tests' own, on a free loopback port, as an unprivileged user."""
 
 from __future__ import annotations
 

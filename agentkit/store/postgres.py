@@ -181,7 +181,7 @@ class PostgresStore:
         rows = await self._rows(_CLAIM, given)
         if rows:
             return Claim(run_id, self._owner, rows[0][0])
-        if not await self._rows("SELECT FROM agentkit_events WHERE run_id = %s LIMIT 1", (run_id,)):
+        if not await self._rows("SELECT 1 FROM agentkit_events WHERE run_id = %s LIMIT 1", (run_id,)):
             raise RunNotFound(f"There is no run {run_id!r} to claim.")
         raise RunTaken(
             f"Another worker has run {run_id}. Wait until its lease ends, or stop that worker."
@@ -261,7 +261,7 @@ class PostgresStore:
         if rows and stored[: len(rows)] == rows:
             return  # the connection broke after the commit, before its acknowledgement
         if claim is not None and not await self._rows(
-            "SELECT FROM agentkit_claims WHERE run_id = %s AND owner = %s AND epoch = %s",
+            "SELECT 1 FROM agentkit_claims WHERE run_id = %s AND owner = %s AND epoch = %s",
             (run_id, claim.owner, claim.epoch),
         ):
             raise _taken(claim)
