@@ -13,7 +13,7 @@
 | AGENTKIT_PROVIDERS | JSON file of providers, default providers.json in AGENTKIT_HOME |
 | AGENTKIT_MODEL | model of the command line, default glm-5 |
 | AGENTKIT_HOME | folder of the log and its blobs, default ~/.local/share/agentkit |
-| AGENTKIT_STORE | where runs are kept: sqlite:///FOLDER or postgresql://..., default AGENTKIT_HOME |
+| AGENTKIT_STORE | URL of the log: sqlite:///FOLDER or postgresql://..., default AGENTKIT_HOME |
 | AGENTKIT_LOG | level of the operator's log on stderr, default warning |
 | AGENTKIT_NO_INSTALL | 1: set-up commands install nothing and say what is missing |
 """

@@ -163,16 +163,19 @@ class Run:
     async def append(self, bodies: Sequence[Body]) -> None:
         """Make the bodies the next events of the log: stored first, then folded, then told.
 
+        The log and the subscriber get them without redacted arguments, the prompt as they are.
+
         Raises:
             StoreError: the log could not be written; nothing has changed.
         """
         seq = len(self.events)
         at = now()
-        events = [Event(self.id, seq + index, at, body) for index, body in enumerate(bodies)]
+        redacted = self.parts.dispatcher.redacted
+        events = [Event(self.id, seq + index, at, redacted(b)) for index, b in enumerate(bodies)]
         await self.parts.store.append(self.id, events, seq)
-        for event in events:
+        for event, body in zip(events, bodies, strict=True):
             self.events.append(event)
-            self._apply(event.body)
+            self._apply(body)
             if self._subscriber:
                 self._subscriber(event)
 

@@ -181,7 +181,9 @@ class PostgresStore:
         rows = await self._rows(_CLAIM, given)
         if rows:
             return Claim(run_id, self._owner, rows[0][0])
-        if not await self._rows("SELECT 1 FROM agentkit_events WHERE run_id = %s LIMIT 1", (run_id,)):
+        if not await self._rows(
+            "SELECT 1 FROM agentkit_events WHERE run_id = %s LIMIT 1", (run_id,)
+        ):
             raise RunNotFound(f"There is no run {run_id!r} to claim.")
         raise RunTaken(
             f"Another worker has run {run_id}. Wait until its lease ends, or stop that worker."

@@ -105,6 +105,9 @@ class ArgumentFault(ToolError):
         self.problems = problems
 
 
+REDACTED = "[redacted]"
+"""What stands in the log for the value of a parameter that `redact` names."""
+
 Validate = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Turns decoded JSON arguments into keyword arguments, or raises ArgumentFault."""
 
@@ -130,6 +133,7 @@ class Tool:
         idempotent: calling it twice does no more than calling it once.
         timeout: seconds a call may take; None takes the dispatcher's default.
         concurrent: calls of one object's method need no order: binding makes no group.
+        redact: parameters whose values are kept out of the log (`agentkit.tool.redact`).
         receiver: what the unbound method of a class still has to be bound to; None once it is
             bound, and for every other tool.
     """
@@ -146,6 +150,7 @@ class Tool:
     idempotent: bool = False
     timeout: float | None = None
     concurrent: bool = False
+    redact: tuple[str, ...] = ()
     receiver: Literal["instance", "class"] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -8,10 +8,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from agentkit.events import Body
 from agentkit.messages import ToolCall
 from agentkit.tool.base import Tool
 from agentkit.tool.batch import Batch, Keep, Record
 from agentkit.tool.execution import DispatchPolicy, Emit, Workshop
+from agentkit.tool.redact import redacted
 
 _RECORD_SECONDS = 5.0
 """What the log gets, beyond the grace of the tools, to take the results of a cancelled turn."""
@@ -32,7 +34,12 @@ class Dispatcher:
         self, tools: Iterable[Tool], policy: DispatchPolicy | None = None, *, run_id: str = ""
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._redacts = any(tool.redact for tool in self._tools.values())
         self._workshop = Workshop(run_id, policy or DispatchPolicy())
+
+    def redacted(self, body: Body) -> Body:
+        """Return a body as it may be stored: without the arguments that tools declare secret."""
+        return redacted(body, self._tools) if self._redacts else body
 
     async def __aenter__(self) -> Self:
         return self

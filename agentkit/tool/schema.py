@@ -26,6 +26,7 @@ class _Options:
     timeout: float | None = None
     concurrent: bool = False
     group: str | None = None
+    redact: tuple[str, ...] = ()
 
 
 @overload
@@ -39,8 +40,9 @@ def tool(
     timeout: float | None = None,
     concurrent: bool = False,
     group: str | None = None,
+    redact: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Tool]: ...
-def tool(
+def tool(  # noqa: PLR0913 - one keyword for each thing that a tool can be
     function: Callable[..., Any] | None = None,
     /,
     *,
@@ -50,6 +52,7 @@ def tool(
     timeout: float | None = None,
     concurrent: bool = False,
     group: str | None = None,
+    redact: tuple[str, ...] = (),
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function, method, partial or callable object: `@tool` or `@tool(...)`.
 
@@ -69,12 +72,14 @@ def tool(
         timeout: seconds a call may take. Default: the dispatcher's.
         concurrent: calls of this method need no order.
         group: calls of all tools with the same group run in call order.
+        redact: parameters whose values are secrets: the log does not keep them, at a price
+            when the run is resumed (`agentkit.tool.redact`).
 
     Raises:
         ToolDefinitionError: a name that GLM does not take, or a parameter that JSON Schema
-            cannot describe; the message names it.
+            cannot describe or that `redact` misspells; the message names it.
     """
-    options = _Options(name, read_only, idempotent, timeout, concurrent, group)
+    options = _Options(name, read_only, idempotent, timeout, concurrent, group, redact)
 
     def decorate(target: Callable[..., Any]) -> Tool:
         return _make(target, options)
@@ -165,6 +170,7 @@ def _make(target: object, options: _Options) -> Tool:
 
     said = parse_docstring(_docstring_of(target))
     described = describe(target, name, said.parameters, skip_first=receiver is not None)
+    _check_redact(name, options.redact, described.parameters)
     return Tool(
         name=name,
         description=said.description,
@@ -178,6 +184,7 @@ def _make(target: object, options: _Options) -> Tool:
         idempotent=options.idempotent,
         timeout=options.timeout,
         concurrent=options.concurrent,
+        redact=options.redact,
         receiver=receiver,
     )
 
@@ -193,6 +200,15 @@ def _check_name(name: str) -> None:
 def _check_timeout(name: str, timeout: float | None) -> None:
     if timeout is not None and not timeout > 0:
         raise ToolDefinitionError(f"Tool {name!r}: timeout={timeout!r}, expected seconds above 0.")
+
+
+def _check_redact(name: str, redact: tuple[str, ...], schema: Mapping[str, Any]) -> None:
+    for parameter in redact:
+        if parameter not in schema["properties"]:
+            raise ToolDefinitionError(
+                f"Tool {name!r}: redact={redact!r}, but it has no parameter {parameter!r}. The "
+                f"model fills in {sorted(schema['properties'])}."
+            )
 
 
 def _name_of(target: Any) -> str:
