@@ -9,7 +9,7 @@ from agentkit.agent.afford import answer_bound
 from agentkit.context import PrefixBreak
 from agentkit.errors import PrefixMoved
 from agentkit.events import Noted, Replied
-from agentkit.log import warn
+from agentkit.log import mark, warn
 
 if TYPE_CHECKING:
     from agentkit.agent.run import Run
@@ -31,6 +31,7 @@ async def drive(run: Run) -> str:
     while True:
         if calls := run.open_calls:
             await parts.dispatcher.dispatch(calls, run.append, keep=run.keep, emit=run.emit)
+        mark(turn=run.spent.turns + 1)
         parts.limits.check(run.measure())
         request, moved = run.context.request()
         if moved:

@@ -26,7 +26,7 @@ from agentkit.events import (
     UserMessage,
     now,
 )
-from agentkit.log import warn
+from agentkit.log import ids, warn
 from agentkit.messages import Content, Message, ToolCall, User, plain_text
 from agentkit.model import Model
 from agentkit.store import Store
@@ -127,7 +127,8 @@ class Run:
         self._check(content)
         await self.append([UserMessage(content=content)])
         try:
-            output = await drive(self)
+            with ids(run_id=self.id):
+                output = await drive(self)
         except asyncio.CancelledError:
             await self._end(RunInterrupted(reason="cancelled"))
             raise

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from agentkit.events import ArtifactRef, Body, ToolFinished, ToolStarted
+from agentkit.log import ids
 from agentkit.messages import ToolCall
 from agentkit.tool.advice import closest
 from agentkit.tool.arguments import bind
@@ -127,7 +128,8 @@ class Batch:
             self._skip(execution)
         else:
             self._running.add(execution)
-            execution.begin(self._emit, self._finish)
+            with ids(call_id=execution.call.id):
+                execution.begin(self._emit, self._finish)
 
     def _skip(self, execution: Execution) -> None:
         execution.conclude(Outcome("cancelled", "Cancelled before it started; nothing was run."))
