@@ -112,6 +112,7 @@ def raw_tool(
     """
     check_name(name)
     fields = checked(name, **flags)
+    _check_redact(name, fields.get("redact", ()), parameters)
     if flags.get("process"):
         check_process(name, function, None)
     return Tool(
@@ -151,6 +152,7 @@ def _make(target: object, options: _Options) -> Tool:
     fields["group"] = options.flags.get("group") or (
         None if options.concurrent else _group_of(target)
     )
+    _check_redact(name, fields.get("redact", ()), described.parameters)
     return Tool(
         name=name,
         description=said.description,
@@ -172,6 +174,15 @@ def check_name(name: str) -> None:
             f"Tool name {name!r}: GLM takes 1 to 64 of the letters a-z, A-Z, digits, '_' and '-'. "
             "Give another with name=..."
         )
+
+
+def _check_redact(name: str, redact: tuple[str, ...], schema: Mapping[str, Any]) -> None:
+    for parameter in redact:
+        if parameter not in schema.get("properties", {}):
+            raise ToolDefinitionError(
+                f"Tool {name!r}: redact={redact!r}, but it has no parameter {parameter!r}. The "
+                f"model fills in {sorted(schema.get('properties', {}))}."
+            )
 
 
 def _name_of(target: Any) -> str:
