@@ -135,6 +135,25 @@ def test_a_server_that_dies_is_told_and_started_again_without_a_second_call(tmp_
     assert {"mcp.lost", "mcp.restart"} <= {line["event"] for line in log}
 
 
+def test_a_call_that_is_cancelled_while_its_server_restarts_leaves_the_restart_to_the_next(
+    tmp_path,
+):
+    file = tmp_path / "told"
+
+    async def main():
+        async with opened(odd("slow_again", file)) as run:
+            assert (await run.one("odd__die")).status == "error"
+            call = asyncio.create_task(run.one("odd__echo", text="a"))
+            await until(lambda: file.read_text().count("begun") == 2)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert (await run.one("odd__echo", text="b")).status == "ok"
+
+    asyncio.run(main())
+    assert file.read_text().count("begun") == 2
+
+
 def test_a_server_that_dies_at_every_call_is_set_aside(monkeypatch):
     monkeypatch.setattr("agentkit.mcp.connection._BACKOFF", 0.0)
 
