@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 _LOCAL = "#/$defs/"
@@ -48,8 +48,12 @@ def _rewrite(
 ) -> dict[str, Any]:
     name = str(schema.get("$ref", "")).removeprefix(_LOCAL)
     if name in definitions and name not in recursive:
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
-        return _rewrite({**definitions[name], **beside}, definitions, recursive)
+        beside = {key: value for key, value in schema.items() if key not in ("$ref", "required")}
+        whole = _requiring({**definitions[name], **beside}, schema.get("required", ()))
+        return _rewrite(whole, definitions, recursive)
+    if tag := schema.get("discriminator", {}).get("propertyName"):
+        # Pydantic wants the tag even where it has a default.
+        schema = {**schema, "oneOf": [_requiring(one, [tag]) for one in schema["oneOf"]]}
 
     def inner(value: Any) -> Any:
         # A schema may be a bare true or false.
@@ -70,6 +74,11 @@ def _rewrite(
         else:
             result[key] = value
     return result
+
+
+def _requiring(schema: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    required = list(dict.fromkeys([*schema.get("required", ()), *names]))
+    return {**schema, "required": required} if required else dict(schema)
 
 
 def _references(schema: Mapping[str, Any]) -> set[str]:

@@ -6,17 +6,19 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Annotated, Any, NotRequired, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, Required, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json, to_jsonable_python
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, Unpack, is_typeddict
 
 from agentkit.errors import ToolDefinitionError
 from agentkit.tool.advice import fault, pydantic_problems
 from agentkit.tool.base import ToolContext, Validate
 from agentkit.tool.compact import compact
+from agentkit.tool.exact import exact_schema
+from agentkit.tool.foreign import foreign_validator
 from agentkit.tool.unwrap import call_of, under_partials
 
 _NO_MODEL_COULD = {
@@ -50,20 +52,23 @@ def describe(
     """
     parameters, context_parameter = _visible_parameters(function, name, skip_first=skip_first)
     shape, extras = _shape(parameters, name)
-    adapter, schema = _adapter(shape, name)
+    adapter, schema, is_loose = _adapter(shape, name)
     properties: dict[str, Any] = schema.setdefault("properties", {})
     for parameter in parameters:
-        if wanted := properties.get(parameter.name):
+        if wanted := properties.get(_json_name(shape.get(parameter.name), parameter.name)):
             if words := said.get(parameter.name):
                 wanted.setdefault("description", words)
             _tell_default(wanted, parameter.default)
     if extras is not None:
         # Its definitions belong to it alone, so they are put in place first.
-        schema["additionalProperties"] = compact(extras.json_schema()).get(
-            "additionalProperties", True
-        )
+        inner, loose_inside = exact_schema(extras)
+        schema["additionalProperties"] = compact(inner).get("additionalProperties", True)
+        is_loose |= loose_inside
     schema = compact(schema)
-    return Described(schema, _validator(adapter, extras, schema, name), context_parameter)
+    validate = _validator(adapter, extras, schema, name)
+    if is_loose:
+        validate = _both(foreign_validator(name, schema), validate)
+    return Described(schema, validate, context_parameter)
 
 
 def _visible_parameters(
@@ -151,7 +156,9 @@ def _shape(
     extras: TypeAdapter[dict[str, Any]] | None = None
     for parameter in parameters:
         hint = parameter.annotation
-        if parameter.kind is parameter.VAR_KEYWORD:
+        if parameter.kind is parameter.VAR_KEYWORD and get_origin(hint) is Unpack:
+            shape |= _unpacked(get_args(hint)[0], parameter.name, name)
+        elif parameter.kind is parameter.VAR_KEYWORD:
             extras = _one_adapter(dict[str, hint], parameter.name, name)
         elif isinstance(parameter.default, FieldInfo):
             shape[parameter.name] = Annotated[hint, parameter.default]
@@ -163,13 +170,35 @@ def _shape(
     return shape, extras
 
 
-def _adapter(shape: dict[str, Any], name: str) -> tuple[TypeAdapter[Any], dict[str, Any]]:
+def _unpacked(fields: Any, parameter: str, name: str) -> dict[str, Any]:
+    """Return the fields of `**options: Unpack[Options]`, each required or not as it says."""
+    if not is_typeddict(fields):
+        raise ToolDefinitionError(
+            f"Tool {name!r}: parameter {parameter!r} unpacks {fields!r}; give it a TypedDict."
+        )
+    found: dict[str, Any] = {}
+    for key, hint in get_type_hints(fields, include_extras=True).items():
+        bare = get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
+        found[key] = bare if key in fields.__required_keys__ else NotRequired[bare]
+    return found
+
+
+def _json_name(hint: Any, name: str) -> str:
+    """Return the name that the model sees: Field(alias="from") frees a word that Python keeps."""
+    bare = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+    for note in getattr(bare, "__metadata__", ()):
+        if isinstance(note, FieldInfo) and isinstance(note.validation_alias, str):
+            return note.validation_alias
+    return name
+
+
+def _adapter(shape: dict[str, Any], name: str) -> tuple[TypeAdapter[Any], dict[str, Any], bool]:
     """Return adapter and schema of a TypedDict; blame the parameter that has neither."""
     fields = cast("Any", TypedDict)("Arguments", shape)
     fields.__pydantic_config__ = ConfigDict(extra="forbid")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(fields)
-        return adapter, adapter.json_schema()
+        return adapter, *exact_schema(adapter)
     except Exception:
         for parameter, hint in shape.items():
             _one_adapter(hint, parameter, name)
@@ -180,12 +209,12 @@ def _one_adapter(hint: Any, parameter: str, name: str) -> TypeAdapter[Any]:
     bare = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(bare)
-        adapter.json_schema()
+        exact_schema(adapter)
     except Exception as error:  # hooks of foreign types may raise anything
         reason = str(error).split("\n", 1)[0]
         raise ToolDefinitionError(
             f"Tool {name!r}: parameter {parameter!r} has a type that JSON Schema cannot "
-            f"describe, {bare!r}: {reason} Take a str, a number, a list, a dict or a pydantic "
+            f"describe, {bare!r}: {reason}. Take a str, a number, a list, a dict or a pydantic "
             "model and build the object inside the tool."
         ) from error
     return adapter
@@ -210,16 +239,25 @@ def _validator(
 ) -> Validate:
     names = frozenset(schema["properties"])
 
-    # JSON mode, since that is what the schema describes: a strict model takes a date as text.
+    # JSON mode, since that is what the schema describes. Strict, since the schema is: what is
+    # written in another type is mended first, and the log says so.
     def validate(given: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if extras is None:
-                return adapter.validate_json(to_json(given))
+                return adapter.validate_json(to_json(given), strict=True)
             known = {key: value for key, value in given.items() if key in names}
             others = {key: value for key, value in given.items() if key not in names}
-            values: dict[str, Any] = adapter.validate_json(to_json(known))
-            return extras.validate_json(to_json(others)) | values
+            values: dict[str, Any] = adapter.validate_json(to_json(known), strict=True)
+            return extras.validate_json(to_json(others), strict=True) | values
         except ValidationError as error:
             raise fault(name, pydantic_problems(error, given, schema), schema) from None
 
     return validate
+
+
+def _both(check: Validate, validate: Validate) -> Validate:
+    def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+        check(given)
+        return validate(given)
+
+    return checked

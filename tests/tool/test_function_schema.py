@@ -212,7 +212,7 @@ def test_the_schema_is_the_same_in_every_process():
         (Point, '{"x": 1}', Point(x=1)),
         (Step, '{"title": "t"}', Step("t")),
         (Movie, '{"name": "m"}', {"name": "m"}),
-        (Pair, "[1, 2]", Pair(1, 2)),
+        (Pair, '{"left": 1, "right": 2}', Pair(1, 2)),
         (list[Point], '[{"x": 1}]', [Point(x=1)]),
         (dict[str, int], '{"a": 1}', {"a": 1}),
         (set[int], "[1, 1]", {1}),
