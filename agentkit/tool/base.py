@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MethodType
 from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
 
@@ -36,6 +38,17 @@ class Artifact:
         data = cast("object", self.data)  # a tool's author may not use a type checker
         if not isinstance(data, bytes):
             raise ConfigError(f"Artifact(data=...): expected bytes, got {type(data).__name__}.")
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Self:
+        """Return the file at a path, its media type guessed from its name.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        file = Path(path)
+        media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        return cls(file.name, media_type, file.read_bytes())
 
 
 @dataclass(frozen=True, slots=True)

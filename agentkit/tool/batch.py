@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from agentkit.events import ArtifactRef, Body, ToolFinished, ToolStarted
 from agentkit.messages import ToolCall
 from agentkit.tool.advice import closest
-from agentkit.tool.arguments import bind
 from agentkit.tool.base import ArgumentFault, Artifact, Tool
 from agentkit.tool.execution import Emit, Execution, Workshop
 from agentkit.tool.results import Outcome, clip
@@ -86,13 +85,15 @@ class Batch:
     def _prepare(self, calls: Sequence[ToolCall]) -> list[Body]:
         """Queue the calls that can run; return the results of those that cannot."""
         faults: list[Body] = []
+        binder = self._workshop.binder
+        binder.next_turn()
         for index, call in enumerate(calls):
             tool = self._tools.get(call.name)
             if tool is None:
                 faults.append(_refused(call, self._unknown(call.name)))
                 continue
             try:
-                arguments = bind(tool, call.arguments)
+                arguments = binder.bind(tool, call.arguments)
             except ArgumentFault as fault:
                 faults.append(_refused(call, str(fault)))
                 continue
@@ -156,7 +157,7 @@ class Batch:
             call_id=execution.call.id,
             name=execution.call.name,
             status=outcome.status,
-            content=outcome.content,
+            content=outcome.content + execution.arguments.note,
             artifacts=tuple([await self._keep(artifact) for artifact in outcome.artifacts]),
             seconds=round(execution.seconds, 6),
         )

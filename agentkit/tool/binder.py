@@ -63,7 +63,7 @@ class Binder:
                 came before. A tool that was set aside has no other answer.
         """
         row = self._rows.get(tool.name)
-        if row is not None and row.turns >= self._patience and row.turn < self._turn:
+        if row is not None and row.turns >= self._patience:
             raise ArgumentFault(
                 f"{tool.name} is set aside for this run and nothing was run. Go on with other "
                 "tools, or answer and say what you could not do."

@@ -63,7 +63,7 @@ class _Exact(GenerateJsonSchema):
         self._look_at([one.value if isinstance(one, Enum) else one for one in expected])
         return super().literal_schema(schema)
 
-    def generator_schema(self, schema: Any) -> JsonSchemaValue:
+    def generator_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002 - pydantic's door
         """Refuse an iterable: its items would be checked only inside the tool."""
         raise PydanticInvalidForJsonSchema(
             "its items would be checked only when the tool reads them; take a list"

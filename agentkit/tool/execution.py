@@ -15,6 +15,8 @@ from agentkit.events import Ephemeral, ToolProgress
 from agentkit.messages import ToolCall
 from agentkit.tool.arguments import Arguments
 from agentkit.tool.base import Tool, ToolContext
+from agentkit.tool.binder import Binder
+from agentkit.tool.generators import last_yielded, last_yielded_async
 from agentkit.tool.results import Outcome, raised, returned
 from agentkit.tool.threads import Threads
 
@@ -32,15 +34,24 @@ class DispatchPolicy:
         grace: seconds that a stopped call has to end before it is abandoned. Default 2.
         max_result_characters: longer results lose their middle. Default 40,000, about 10,000
             tokens.
+        fault_patience: turns in a row in which a tool's arguments may not fit before it is set
+            aside for the run. Default 5.
     """
 
     concurrency: int = 16
     timeout: float = 300.0
     grace: float = 2.0
     max_result_characters: int = 40_000
+    fault_patience: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "timeout", "grace", "max_result_characters"):
+        for name in (
+            "concurrency",
+            "timeout",
+            "grace",
+            "max_result_characters",
+            "fault_patience",
+        ):
             value = getattr(self, name)
             if not value > 0:
                 raise ConfigError(f"DispatchPolicy({name}={value!r}): expected a positive number.")
@@ -56,6 +67,7 @@ class Workshop:
         threads: where functions that are not async run.
         abandoned: calls that were given up but have not ended.
         held: groups whose object an abandoned call still works on, and that call's id.
+        binder: checks the arguments, and remembers which tools were called wrongly.
     """
 
     run_id: str
@@ -63,6 +75,10 @@ class Workshop:
     threads: Threads = field(default_factory=Threads)
     abandoned: set[Execution] = field(default_factory=set["Execution"])
     held: dict[str, str] = field(default_factory=dict[str, str])
+    binder: Binder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.binder = Binder(self.policy.fault_patience)
 
 
 class Execution:
@@ -161,6 +177,11 @@ class Execution:
         context = ToolContext(self._workshop.run_id, self.call.id, self.tool.name, progress)
         return {**self.arguments.keywords, hidden: context}
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether nobody waits for the result any more."""
+        return self.outcome is not None or self._reason is not None
+
     def _tell(self, text: str) -> None:
         if self.outcome is None and self._emit is not None:
             self._emit(ToolProgress(self.call.id, text))
@@ -183,7 +204,9 @@ class Execution:
         """
         try:
             value = start()
-            if inspect.isawaitable(value):
+            if inspect.isasyncgen(value):
+                value = await last_yielded_async(value, self._tell)
+            elif inspect.isawaitable(value):
                 value = await value
             outcome = returned(value, self._limit)
         except GeneratorExit:
@@ -207,6 +230,8 @@ class Execution:
         outcome: Outcome | Awaitable[Any]
         try:
             value = self.tool.function(**self._keywords(self._tell_from_thread))
+            if inspect.isgenerator(value):
+                value = last_yielded(value, self._tell_from_thread, lambda: self._is_over)
             outcome = value if inspect.isawaitable(value) else returned(value, self._limit)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = raised(error, self._limit)

@@ -58,6 +58,13 @@ def tool(
     ToolContext is hidden from the model and filled in; so is what a partial fixes by keyword. The
     tool stays callable like the function. A function that is not async runs in a thread.
 
+    A generator, async or not, tells how far it is by what it yields: each text it yields is told
+    to subscribers at once. Its result is what it returns, else the last value that is no text,
+    else the last text.
+
+    What a parameter of type `bytes` gets is the UTF-8 of the text that the model wrote; take
+    `pydantic.Base64Bytes` for other bytes.
+
     In a class, `instance.method` is a tool bound to the instance, and the calls of one
     instance's methods run in call order, because they share its state.
 
@@ -228,12 +235,7 @@ def _is_async(target: Any) -> bool:
         plain = cast("Any", plain).__func__
     if not inspect.isroutine(plain):
         plain = call_of(plain)
-    if inspect.isasyncgenfunction(plain) or inspect.isgeneratorfunction(plain):
-        raise ToolDefinitionError(
-            f"Tool {_name_of(target)!r} is a generator; return one value, and tell how far it is "
-            "with ToolContext.progress."
-        )
-    return inspect.iscoroutinefunction(plain)
+    return inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
 
 
 def _group_of(target: Any) -> str | None:

@@ -90,10 +90,9 @@ def _step(schema: Schema, step: str | int) -> Schema | None:
     if isinstance(step, int):
         items: Any = schema.get("items")
         # A tuple is prefixItems today and was a list of items up to draft 2019-09.
-        first = cast(
-            "Sequence[Any]", items if isinstance(items, list) else schema.get("prefixItems", ())
-        )
-        inner = first[step] if step < len(first) else items
+        prefix: Any = schema.get("prefixItems", ())
+        first = cast("Sequence[Any]", items if isinstance(items, list) else prefix)
+        inner = first[step] if step < len(first) else schema.get("items")
     else:
         inner = schema.get("properties", {}).get(step, schema.get("additionalProperties"))
     return cast("Schema", inner) if isinstance(inner, Mapping) else None

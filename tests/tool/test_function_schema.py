@@ -385,10 +385,7 @@ def test_what_cannot_be_described_is_an_error_that_names_the_parameter(function)
 
 
 def test_what_is_no_function_with_a_name_is_an_error():
-    async def stream():
-        yield 1
-
-    for target in (Notebook, 3, lambda: None, stream, max):
+    for target in (Notebook, 3, lambda: None, max):
         with pytest.raises(ToolDefinitionError):
             as_tool(target)
 
