@@ -1,6 +1,7 @@
 """Tools: from a Python function to a safe parallel call."""
 
 from agentkit.errors import ToolError
+from agentkit.tool.approval import Answer, ApprovalPolicy, Approver, Question, Rule
 from agentkit.tool.arguments import Arguments, bind
 from agentkit.tool.base import (
     ArgumentFault,
@@ -19,6 +20,9 @@ from agentkit.tool.schema import as_tool, raw_tool, tool
 from agentkit.tool.toolset import collect, definitions
 
 __all__ = [
+    "Answer",
+    "ApprovalPolicy",
+    "Approver",
     "ArgumentFault",
     "Arguments",
     "Artifact",
@@ -27,7 +31,9 @@ __all__ = [
     "Emit",
     "Keep",
     "Problem",
+    "Question",
     "Record",
+    "Rule",
     "Tool",
     "ToolContext",
     "ToolError",

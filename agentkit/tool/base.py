@@ -11,6 +11,7 @@ from types import MethodType
 from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
 
 from agentkit.errors import ConfigError, ToolError
+from agentkit.events import SubRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,13 @@ class ToolResult:
         content: the text that the model reads.
         artifacts: files for the user; the model sees only what `content` says of them.
         ok: False marks the result as an error that the model should act on.
+        sub_run: the run of the sub-agent that made this result, if one did.
     """
 
     content: str
     artifacts: tuple[Artifact, ...] = ()
     ok: bool = True
+    sub_run: SubRun | None = None
 
 
 @dataclass(frozen=True, slots=True)

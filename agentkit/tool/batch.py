@@ -160,6 +160,7 @@ class Batch:
             content=outcome.content + execution.arguments.note,
             artifacts=tuple([await self._keep(artifact) for artifact in outcome.artifacts]),
             seconds=round(execution.seconds, 6),
+            sub_run=outcome.sub_run,
         )
 
     async def _sleep(self) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 from pydantic_core import to_json
 
 from agentkit.errors import ToolError
-from agentkit.events import ToolStatus
+from agentkit.events import SubRun, ToolStatus
 from agentkit.tool.base import Artifact, ToolResult
 from agentkit.tool.media import artifact_of, data_of, is_data, text_of
 
@@ -25,6 +25,7 @@ class Outcome:
     status: ToolStatus
     content: str
     artifacts: tuple[Artifact, ...] = ()
+    sub_run: SubRun | None = None
 
 
 def returned(value: object, limit: int) -> Outcome:
@@ -44,10 +45,10 @@ def returned(value: object, limit: int) -> Outcome:
             return Outcome("ok", clip(value, limit))
         case None:
             return Outcome("ok", NOTHING)
-        case ToolResult(content=content, artifacts=artifacts, ok=ok):
+        case ToolResult(content=content, artifacts=artifacts, ok=ok, sub_run=sub_run):
             inner = returned(content, limit)
             status = inner.status if ok else "error"
-            return Outcome(status, inner.content, tuple(artifacts))
+            return Outcome(status, inner.content, (*inner.artifacts, *artifacts), sub_run)
         case Artifact():
             return Outcome("ok", _made(value), (value,))
         case list() | tuple() if any(map(_is_file, items := cast("Sequence[object]", value))):
