@@ -77,6 +77,15 @@ class _Exact(GenerateJsonSchema):
             made["contentMediaType"] = _TEXT_BYTES
         return made
 
+    def decimal_schema(self, schema: Any) -> JsonSchemaValue:
+        """Describe a Decimal: a number, or text that loses none of its digits."""
+        made = super().decimal_schema(schema)
+        for one in made.get("anyOf", ()):
+            if one.get("type") == "string":
+                one.pop("pattern", None)  # a hundred characters in some versions
+                one["format"] = "decimal"
+        return made
+
     def dict_schema(self, schema: Any) -> JsonSchemaValue:
         """Describe a dict; keys that are numbers are text in JSON."""
         made = super().dict_schema(schema)
