@@ -14,6 +14,7 @@ from agentkit.tool.base import (
     Validate,
 )
 from agentkit.tool.batch import Keep, Record
+from agentkit.tool.binder import Binder
 from agentkit.tool.dispatch import Dispatcher
 from agentkit.tool.execution import DispatchPolicy, Emit
 from agentkit.tool.schema import as_tool, raw_tool, tool
@@ -26,6 +27,7 @@ __all__ = [
     "ArgumentFault",
     "Arguments",
     "Artifact",
+    "Binder",
     "DispatchPolicy",
     "Dispatcher",
     "Emit",

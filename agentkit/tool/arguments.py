@@ -115,7 +115,7 @@ def parse(text: str, tool: Tool) -> tuple[dict[str, Any], list[Repair]]:
         return {}, repairs
     try:
         value = from_json(text, allow_inf_nan=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # half a surrogate pair is no text to the parser
         value = _read_leniently(text, error, tool, repairs)
     if isinstance(value, str):
         # Some servers encode the object twice.
@@ -138,7 +138,7 @@ def parse(text: str, tool: Tool) -> tuple[dict[str, Any], list[Repair]]:
     return cast("dict[str, Any]", value), repairs
 
 
-def _read_leniently(text: str, error: ValueError, tool: Tool, repairs: list[Repair]) -> Any:
+def _read_leniently(text: str, error: Exception, tool: Tool, repairs: list[Repair]) -> Any:
     try:
         value, said = read(text)
         # What is let through here must not be what cannot be sent on.

@@ -63,10 +63,20 @@ def _object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
         return {}
     made = {name: example(properties[name], root, depth - 1) for name in names}
     values: Any = schema.get("additionalProperties")
-    if not properties and isinstance(values, Mapping):
-        name = str((schema.get("propertyNames", {}).get("enum") or ["name"])[0])
-        made[name] = example(cast("Schema", values), root, depth - 1)
+    if not properties and isinstance(values, Mapping) and schema.get("maxProperties") != 0:
+        least = max(int(schema.get("minProperties", 1)), 1)
+        for name in _names(schema)[:least]:
+            made[name] = example(cast("Schema", values), root, depth - 1)
     return made
+
+
+def _names(schema: Schema) -> Sequence[str]:
+    """Return names for the members of an object that may have any."""
+    said = cast("Schema", schema.get("propertyNames", {}))
+    if listed := said.get("enum"):
+        return [str(one) for one in listed]
+    numbers = [str(one) for one in range(1, _MOST_ITEMS + 1)]
+    return numbers if "pattern" in said else [f"name_{one}" for one in numbers]
 
 
 def _array(schema: Schema, root: Schema, depth: int) -> list[Any]:

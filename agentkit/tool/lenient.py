@@ -40,6 +40,7 @@ def read(text: str) -> tuple[Any, list[str]]:
     Raises:
         ValueError: the text has no reading, or more than one.
     """
+    text.encode()  # half a surrogate pair cannot be sent on
     said: list[str] = []
     if fenced := _FENCE.fullmatch(text):
         text = fenced[1]
