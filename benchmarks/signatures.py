@@ -125,7 +125,7 @@ class Level(IntEnum):
 def choices(
     a: Colour,
     b: Level = Level.LOW,
-    c: Literal["x", 1, None] = None,
+    c: Literal["x", 1] | None = None,
     d: Union[int, str] = 0,  # noqa: UP007 - both ways of writing it
     e: Optional[Colour] = None,  # noqa: UP045 - both ways of writing it
 ): ...
@@ -220,11 +220,11 @@ async def coroutine(x: int): ...
 
 
 async def stream(x: int) -> AsyncIterator[str]:
-    yield "half"
+    yield f"{x} left"
 
 
 def steps(x: int) -> Iterator[str]:
-    yield "half"
+    yield f"{x} left"
 
 
 class Notebook:

@@ -12,6 +12,12 @@ _LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then")
 
 
+_NEEDLESS = (("default", None),)
+# Pydantic's word for bytes that are the UTF-8 of a text, and JSON Schema's.
+_BINARY = ("format", "binary")
+_TEXT = ("contentMediaType", "text/plain; charset=utf-8")
+
+
 def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema of the same meaning without titles and without needless `$defs`.
 
@@ -63,7 +69,7 @@ def _rewrite(
 
     result: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in ("title", "discriminator") or (key == "default" and value is None):
+        if key in ("title", "discriminator") or (key, value) in _NEEDLESS:
             continue
         if key in _BY_NAME:
             result[key] = {name: inner(one) for name, one in value.items()}
@@ -72,7 +78,7 @@ def _rewrite(
         elif key in _SINGLE:
             result[key] = inner(value)
         else:
-            result[key] = value
+            result.update([_TEXT if (key, value) == _BINARY else (key, value)])
     return result
 
 

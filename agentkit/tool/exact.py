@@ -7,6 +7,7 @@ refused what it was offered, or never offered what it needs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, cast
 
@@ -15,32 +16,67 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 _INTEGER_KEY: Final = "^-?[0-9]+$"
-_TEXT_BYTES: Final = "text/plain; charset=utf-8"
 
 
-def exact_schema(adapter: TypeAdapter[Any]) -> tuple[JsonSchemaValue, bool]:
-    """Return the JSON Schema of a type, and whether pydantic takes more than it says.
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """The JSON Schema of a type, and how to validate so that it holds.
+
+    Attributes:
+        schema: as pydantic makes it, with titles and `$defs`.
+        is_loose: pydantic takes more than the schema says, so the schema has to be checked too.
+        is_closed: models are described as taking no other fields, so validate with
+            `extra="forbid"`.
+    """
+
+    schema: JsonSchemaValue
+    is_loose: bool
+    is_closed: bool
+
+
+def exact_schema(adapter: TypeAdapter[Any]) -> Exact:
+    """Return the JSON Schema of a type.
+
+    A model takes no fields but its own, because a misspelt one that is dropped in silence gives a
+    wrong result; unless a model in the type says with `ConfigDict(extra=...)` what it takes.
 
     Raises:
         PydanticInvalidForJsonSchema: JSON Schema cannot describe the type.
     """
-    generator = _Exact()
-    return generator.generate(adapter.core_schema), generator.is_loose
+    generator = _Exact(is_closed=True)
+    schema = generator.generate(adapter.core_schema)
+    if generator.has_own_rule:
+        generator = _Exact(is_closed=False)
+        schema = generator.generate(adapter.core_schema)
+    return Exact(schema, generator.is_loose, generator.is_closed)
 
 
 class _Exact(GenerateJsonSchema):
     """Pydantic's schemas, made exact where a version of pydantic is not.
 
     Attributes:
-        is_loose: validation takes more than the schema says, so the schema has to be checked too.
+        is_loose: validation takes more than the schema says.
+        is_closed: models are to take no other fields.
+        has_own_rule: a model says itself which other fields it takes.
     """
 
     # The default works without the model knowing it; a choice that JSON cannot hold is no choice.
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - theirs
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_closed: bool) -> None:
         super().__init__()
         self.is_loose = False
+        self.is_closed = is_closed
+        self.has_own_rule = False
+
+    def model_schema(self, schema: Any) -> JsonSchemaValue:
+        """Describe a model; other fields are its own affair only where it says so."""
+        made = super().model_schema(schema)
+        if "extra" in schema["cls"].model_config:
+            self.has_own_rule = True
+        elif self.is_closed and "properties" in made:
+            made.setdefault("additionalProperties", False)
+        return made
 
     def set_schema(self, schema: Any) -> JsonSchemaValue:
         """Describe a set: pydantic merges duplicates, JSON Schema refuses them."""
@@ -68,14 +104,6 @@ class _Exact(GenerateJsonSchema):
         raise PydanticInvalidForJsonSchema(
             "its items would be checked only when the tool reads them; take a list"
         )
-
-    def bytes_schema(self, schema: Any) -> JsonSchemaValue:
-        """Describe bytes: the UTF-8 of a text, unless the type's settings say base64."""
-        made = super().bytes_schema(schema)
-        if made.get("format") == "binary":
-            del made["format"]
-            made["contentMediaType"] = _TEXT_BYTES
-        return made
 
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
         """Describe a Decimal: a number, or text that loses none of its digits."""

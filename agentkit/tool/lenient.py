@@ -24,8 +24,12 @@ _STRINGS: Final = {
     for quote, end in _CLOSING.items()
 }
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
-_SPECIAL: Final = set("bfnrtu")
-_DATA: Final = set("{}[]\"':=")
+_LETTERS: Final = frozenset("bfnrtu")
+_JSON_ESCAPES: Final = frozenset('"\\/') | _LETTERS
+_PYTHON_ESCAPES: Final = frozenset("xUNav01234567\n")
+"""Escapes that mean something else in Python, from which models borrow."""
+
+_DATA: Final = frozenset("{}[]\"':=")
 """Characters that may carry data: words around the object must not hold them."""
 
 
@@ -176,20 +180,27 @@ class _Reader:
             self.said.append("read other quotes as double quotes")
             body = body.replace("\\'", "'") if quote == "'" else body
             body = re.sub(r'(\\.)|"', lambda one: one[1] or '\\"', body, flags=re.DOTALL)
-        body = self._mended_escapes(body, quote)
+        body = self._mended_escapes(body)
         if re.search(r"[\x00-\x1f]", body):
             self.said.append("accepted raw control characters inside a string")
             body = re.sub(r"[\x00-\x1f]", lambda one: f"\\u{ord(one[0]):04x}", body)
         self.at = found.end()
         return cast("str", from_json(f'"{body}"'))
 
-    def _mended_escapes(self, body: str, quote: str) -> str:
+    def _mended_escapes(self, body: str) -> str:
+        """Return a string's body with escapes that JSON knows."""
         escapes = set(_ESCAPE.findall(body))
-        if not escapes - set('"\\/') - _SPECIAL:
+        strange = escapes - _JSON_ESCAPES
+        if not strange:
             return body
-        # Where one backslash stands for itself, a \n beside it may be a letter or a line break;
-        # and Python knows escapes that JSON does not.
-        if escapes & _SPECIAL or quote == "'":
-            self._fail("a backslash escapes nothing, so the others are in doubt")
+        # Where one backslash stands for itself, a \n beside it may be a letter or a line break.
+        if strange & _PYTHON_ESCAPES or (strange - {"'"} and escapes & _LETTERS):
+            self._fail("a backslash escapes nothing, so what was meant is in doubt")
         self.said.append("took backslashes that escape nothing as they are")
-        return _ESCAPE.sub(lambda one: one[0] if one[1] in '"\\/' else f"\\\\{one[1]}", body)
+        return _ESCAPE.sub(_as_json_escape, body)
+
+
+def _as_json_escape(found: re.Match[str]) -> str:
+    if found[1] == "'":
+        return "'"
+    return found[0] if found[1] in _JSON_ESCAPES else f"\\\\{found[1]}"

@@ -17,7 +17,7 @@ from agentkit.errors import ToolDefinitionError
 from agentkit.tool.advice import fault, pydantic_problems
 from agentkit.tool.base import ToolContext, Validate
 from agentkit.tool.compact import compact
-from agentkit.tool.exact import exact_schema
+from agentkit.tool.exact import Exact, exact_schema
 from agentkit.tool.foreign import foreign_validator
 from agentkit.tool.unwrap import call_of, under_partials
 
@@ -25,6 +25,9 @@ _NO_MODEL_COULD = {
     inspect.Parameter.POSITIONAL_ONLY: "is positional-only; drop the '/' from the signature",
     inspect.Parameter.VAR_POSITIONAL: "takes any number of values; make it one list parameter",
 }
+
+
+_Adapter = tuple[TypeAdapter[Any], Exact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ def describe(
     """
     parameters, context_parameter = _visible_parameters(function, name, skip_first=skip_first)
     shape, extras = _shape(parameters, name)
-    adapter, schema, is_loose = _adapter(shape, name)
+    adapter, exact = _adapter(shape, name)
+    schema = exact.schema
     properties: dict[str, Any] = schema.setdefault("properties", {})
     for parameter in parameters:
         if wanted := properties.get(_json_name(shape.get(parameter.name), parameter.name)):
@@ -61,12 +65,10 @@ def describe(
             _tell_default(wanted, parameter.default)
     if extras is not None:
         # Its definitions belong to it alone, so they are put in place first.
-        inner, loose_inside = exact_schema(extras)
-        schema["additionalProperties"] = compact(inner).get("additionalProperties", True)
-        is_loose |= loose_inside
+        schema["additionalProperties"] = compact(extras[1].schema).get("additionalProperties", True)
     schema = compact(schema)
-    validate = _validator(adapter, extras, schema, name)
-    if is_loose:
+    validate = _validator((adapter, exact), extras, schema, name)
+    if exact.is_loose or (extras is not None and extras[1].is_loose):
         validate = _both(foreign_validator(name, schema), validate)
     return Described(schema, validate, context_parameter)
 
@@ -150,10 +152,10 @@ def _defining_scope(function: Any) -> dict[str, Any]:
 
 def _shape(
     parameters: list[inspect.Parameter], name: str
-) -> tuple[dict[str, Any], TypeAdapter[dict[str, Any]] | None]:
+) -> tuple[dict[str, Any], _Adapter | None]:
     """Return the fields of a TypedDict, and the adapter of what **keywords takes."""
     shape: dict[str, Any] = {}
-    extras: TypeAdapter[dict[str, Any]] | None = None
+    extras: _Adapter | None = None
     for parameter in parameters:
         hint = parameter.annotation
         if parameter.kind is parameter.VAR_KEYWORD and get_origin(hint) is Unpack:
@@ -192,24 +194,24 @@ def _json_name(hint: Any, name: str) -> str:
     return name
 
 
-def _adapter(shape: dict[str, Any], name: str) -> tuple[TypeAdapter[Any], dict[str, Any], bool]:
+def _adapter(shape: dict[str, Any], name: str) -> _Adapter:
     """Return adapter and schema of a TypedDict; blame the parameter that has neither."""
     fields = cast("Any", TypedDict)("Arguments", shape)
     fields.__pydantic_config__ = ConfigDict(extra="forbid")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(fields)
-        return adapter, *exact_schema(adapter)
+        return adapter, exact_schema(adapter)
     except Exception:
         for parameter, hint in shape.items():
             _one_adapter(hint, parameter, name)
         raise
 
 
-def _one_adapter(hint: Any, parameter: str, name: str) -> TypeAdapter[Any]:
+def _one_adapter(hint: Any, parameter: str, name: str) -> _Adapter:
     bare = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(bare)
-        exact_schema(adapter)
+        return adapter, exact_schema(adapter)
     except Exception as error:  # hooks of foreign types may raise anything
         reason = str(error).split("\n", 1)[0]
         raise ToolDefinitionError(
@@ -217,7 +219,6 @@ def _one_adapter(hint: Any, parameter: str, name: str) -> TypeAdapter[Any]:
             f"describe, {bare!r}: {reason}. Take a str, a number, a list, a dict or a pydantic "
             "model and build the object inside the tool."
         ) from error
-    return adapter
 
 
 def _tell_default(schema: dict[str, Any], default: Any) -> None:
@@ -232,23 +233,25 @@ def _tell_default(schema: dict[str, Any], default: Any) -> None:
 
 
 def _validator(
-    adapter: TypeAdapter[Any],
-    extras: TypeAdapter[dict[str, Any]] | None,
-    schema: Mapping[str, Any],
-    name: str,
+    main: _Adapter, extras: _Adapter | None, schema: Mapping[str, Any], name: str
 ) -> Validate:
     names = frozenset(schema["properties"])
 
     # JSON mode, since that is what the schema describes. Strict, since the schema is: what is
     # written in another type is mended first, and the log says so.
+    def checked(with_: _Adapter, given: Mapping[str, Any]) -> dict[str, Any]:
+        adapter, exact = with_
+        extra = "forbid" if exact.is_closed else None
+        return adapter.validate_json(to_json(given), strict=True, extra=extra)
+
     def validate(given: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if extras is None:
-                return adapter.validate_json(to_json(given), strict=True)
+                return checked(main, given)
             known = {key: value for key, value in given.items() if key in names}
             others = {key: value for key, value in given.items() if key not in names}
-            values: dict[str, Any] = adapter.validate_json(to_json(known), strict=True)
-            return extras.validate_json(to_json(others), strict=True) | values
+            values = checked(main, known)
+            return checked(extras, others) | values
         except ValidationError as error:
             raise fault(name, pydantic_problems(error, given, schema), schema) from None
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 from jsonschema import FormatChecker
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from typing_extensions import TypedDict
 
 from agentkit.tool import tool
@@ -90,8 +90,10 @@ def _fields(inner):
 
 
 def _model(fields):
+    extra = [None, None, "ignore", "forbid", "allow"][next(_numbers) % 5]
     return create_model(
         f"Model{next(_numbers)}",
+        __config__=ConfigDict(extra=extra) if extra else None,
         **{f"f{at}": (hint, ... if need else None) for at, (hint, need) in enumerate(fields)},
     )
 

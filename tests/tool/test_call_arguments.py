@@ -67,6 +67,7 @@ def test_several_problems_are_told_at_once_with_the_right_form():
         '- top_k: expected a valid integer, got "many"\n'
         "- mode: expected 'fast' or 'deep', got \"slow\"\n"
         "- filters[0].field: required, but missing (string)\n"
+        "- filters[0].feld: no such argument; did you mean field?\n"
         "- topk: no such argument; did you mean top_k?\n"
         'The right form is {"query":"...","top_k":5,"mode":"fast","filters":[{"field":"..."}]} '
         "(optional: exact, ratio)."

@@ -162,6 +162,7 @@ def test_text_that_may_have_lost_something_or_has_two_readings_is_refused(text):
 
 def test_backslashes_that_escape_nothing_stand_for_themselves():
     assert bind(search, r'{"query": "\d+\.\w \"x\""}').given["query"] == r'\d+\.\w "x"'
+    assert bind(search, r'{"query": "it\'s"}').given["query"] == "it's"
 
 
 json_objects = st.dictionaries(
