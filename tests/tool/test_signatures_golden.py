@@ -6,9 +6,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from benchmarks.signatures import schemas, tools
 
 from agentkit.tool import definitions
+from benchmarks.signatures import schemas, tools
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "signatures.json"
 """Written by this file when it is run as a program; read the difference before you commit it."""
