@@ -62,8 +62,7 @@ class Binder:
             ArgumentFault: and nothing else; its message is the longer the oftener the same fault
                 came before. A tool that was set aside has no other answer.
         """
-        row = self._rows.get(tool.name)
-        if row is not None and row.turns >= self._patience:
+        if self.is_set_aside(tool.name):
             raise ArgumentFault(
                 f"{tool.name} is set aside for this run and nothing was run. Go on with other "
                 "tools, or answer and say what you could not do."
@@ -75,9 +74,17 @@ class Binder:
             self._count(row, fault)
             said = self._said(row, tool, text, fault)
             raise ArgumentFault(said, fault.problems) from fault.__cause__
-        if row is not None:
-            del self._rows[tool.name]
+        self.forget(tool.name)
         return arguments
+
+    def is_set_aside(self, name: str) -> bool:
+        """Return whether a tool takes no more calls in this run."""
+        row = self._rows.get(name)
+        return row is not None and row.turns >= self._patience
+
+    def forget(self, name: str) -> None:
+        """Say that a call of a tool fitted."""
+        self._rows.pop(name, None)
 
     def _count(self, row: _Row, fault: ArgumentFault) -> None:
         signature = frozenset(
