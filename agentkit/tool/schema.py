@@ -10,7 +10,7 @@ from types import MethodType
 from typing import Any, Literal, Unpack, cast, overload
 
 from agentkit.errors import ToolDefinitionError
-from agentkit.tool.base import Tool, object_group
+from agentkit.tool.base import P, R, Tool, object_group
 from agentkit.tool.docstring import parse_docstring
 from agentkit.tool.flags import Flags, check_process, checked
 from agentkit.tool.foreign import foreign_validator
@@ -27,14 +27,14 @@ class _Options:
 
 
 @overload
-def tool(function: Callable[..., Any], /) -> Tool: ...
+def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
 def tool(
     *,
     name: str | None = None,
     concurrent: bool = False,
     **flags: Unpack[Flags],
-) -> Callable[[Callable[..., Any]], Tool]: ...
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     function: Callable[..., Any] | None = None,
     /,
@@ -86,8 +86,9 @@ def as_tool(target: object) -> Tool:
             that cannot become a tool.
     """
     if isinstance(target, MethodType) and isinstance(target.__func__, Tool):
-        return target.__func__.bind(target.__self__)
-    made = target if isinstance(target, Tool) else _make(target, _Options())
+        unbound = cast("Tool", target.__func__)  # pyright: ignore[reportUnknownMemberType]
+        return unbound.bind(target.__self__)
+    made = cast("Tool", target) if isinstance(target, Tool) else _make(target, _Options())
     if made.receiver is not None:
         raise ToolDefinitionError(
             f"Tool {made.name!r} is a method without its {made.receiver}: pass the bound "
