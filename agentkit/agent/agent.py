@@ -125,11 +125,7 @@ class Agent(Generic[T]):
         """
         opening = self.open(subscriber, run_id=run_id, accept_changes=accept_changes)
         async with opening as run:
-            for call_id, answer in (answers or {}).items():
-                if answer is True:
-                    await run.approve(call_id)
-                else:
-                    await run.deny(call_id, answer or "")
+            await run.answer(answers or {})
             return await run.resume()
 
     def run_sync(self, content: Content) -> Result[T]:
