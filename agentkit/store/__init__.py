@@ -8,7 +8,6 @@ from agentkit.store.url import open_store
 
 __all__ = [
     "LEASE_SECONDS",
-    "LEASE_SECONDS",
     "Claim",
     "MemoryStore",
     "Pruned",
