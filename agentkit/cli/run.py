@@ -107,7 +107,7 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     async def main() -> None:
         store = open_store()
         try:
-            agent = await _agent(store, run_id, path, options, terminal_approver(view))
+            agent = await agent_of(store, run_id, path, options, terminal_approver(view))
             job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
             outcome = await execute(job, view, as_json=as_json, artifacts=artifacts)
         finally:
@@ -117,9 +117,14 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     asyncio.run(main())
 
 
-async def _agent(
+async def agent_of(
     store: Store, run_id: str, path: str | None, options: dict[str, Any], approver: Any
 ) -> Agent[Any]:
+    """Return the agent that goes on with a run: named, or as the command in its log made it.
+
+    Raises:
+        ConfigError: the log has no command, or `path` names no agent.
+    """
     if path is None:
         command = command_of(await store.load(run_id))
         return replace(command.changed(given(options)).agent(approver), store=store)
