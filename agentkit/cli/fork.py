@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -177,7 +176,7 @@ def _turn(turn: Turn | None) -> str:
     return "\n".join([head, *(calls or [_short(turn.text)])])
 
 
-def _total(turns: list[Turn | None]) -> str:
+def _total(turns: Sequence[Turn | None]) -> str:
     found = [turn for turn in turns if turn is not None]
     known = [turn.cost_usd for turn in found if turn.cost_usd is not None]
     tokens = sum(turn.usage.input for turn in found)
