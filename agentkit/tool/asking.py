@@ -57,6 +57,9 @@ class Asking:
         past: earlier questions and answers of the run.
         run_id: id of the run.
         threads: where an approver that is not async runs, since it may wait for a person.
+
+    Attributes:
+        allows_all: whether no call needs a look.
     """
 
     def __init__(
@@ -72,18 +75,16 @@ class Asking:
         self._past = past
         self._run_id = run_id
         self._threads = threads
-        self._remembered = dict(past.remembered)
+        self._remembered = past.remembered
+        self.allows_all = not policy.rules and policy.default == "allow" and not past.answered
         self._open: list[tuple[Execution, str]] = []
 
     def judge(self, execution: Execution) -> Verdict:
         """Return whether a call may run, as far as that is known."""
-        policy = self._policy
         answer = self._past.answered.get(execution.call.id)
         if answer is not None and not answer.approved:
             return Verdict(approved=False, reason=answer.reason)
-        if not policy.rules and policy.default == "allow":
-            return ALLOWED
-        decision, reason = policy.decide(execution.tool, execution.arguments.given)
+        decision, reason = self._policy.decide(execution.tool, execution.arguments.given)
         if decision == "deny":
             return Verdict(approved=False, reason=reason)
         if decision == "allow" or answer is not None:
@@ -122,7 +123,7 @@ class Asking:
             if answer is None:
                 continue
             if answer.remember:
-                self._remembered[name] = answer.approved
+                self._remembered = {**self._remembered, name: answer.approved}
             heard(
                 execution,
                 ApprovalAnswered(

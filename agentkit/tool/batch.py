@@ -107,14 +107,16 @@ class Batch:
                         execution.discard()  # adopted, but its start could not be recorded
                 elif execution.entered:
                     self._workshop.leave(execution)
-            await self._end_asker()
+            if self._asker is not None:
+                await self._end_asker(self._asker)
             while self._running:
                 self._ended.clear()
                 await self._sleep()
             self._workshop.freed = None
             if self._waits_for_slot:
                 self._workshop.slots.forget(self._slot_free)
-            self._workshop.slots.pass_on()
+            if self._workshop.slots.waited_for:
+                self._workshop.slots.pass_on()
 
     def stop(self) -> None:
         """Stop everything; `run` records what became of each call and ends in bounded time."""
@@ -152,7 +154,7 @@ class Batch:
     def _is_over(self) -> bool:
         if self._running or self._ended or self._answers or self._ready:
             return False
-        if any(self._capped.values()):
+        if self._capped and any(self._capped.values()):
             return False
         return self._stopping or self._asker is None or self._asker.done()
 
@@ -177,17 +179,18 @@ class Batch:
                 borrowed = self._borrowing = True
             item = heapq.heappop(self._ready)
             execution = item[2]
-            if (cap := workshop.full(execution.tool)) is not None:
+            if execution.capped and (cap := workshop.full(execution.tool)) is not None:
                 self._capped.setdefault(cap, []).append(item)
                 self._borrowing = self._borrowing and not borrowed
-            elif holder := workshop.holder(execution.tool):
+            elif workshop.abandoned and (holder := workshop.holder(execution.tool)):
                 execution.conclude(_held(execution, holder))
                 self._finish(execution)
                 self._borrowing = self._borrowing and not borrowed
             else:
                 workshop.enter(execution, borrowed=borrowed)
                 wave.append(execution)
-        workshop.slots.pass_on()
+        if workshop.slots.waited_for:
+            workshop.slots.pass_on()
         return wave
 
     def _wait_for_slot(self) -> None:
@@ -199,11 +202,11 @@ class Batch:
         self._waits_for_slot = False
         self._wake()
 
-    def _freed(self, execution: Execution) -> None:
-        """Let the next call under the same cap go on."""
+    def _freed(self, execution: Execution, keys: list[str]) -> None:
+        """Let the next call under the same caps go on."""
         if execution.borrowed:
             self._borrowing = False
-        for key, _ in self._workshop.caps(execution.tool):
+        for key in keys:
             if waiting := self._capped.get(key):
                 heapq.heappush(self._ready, heapq.heappop(waiting))
         self._wake()
@@ -306,10 +309,10 @@ class Batch:
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(None)
 
-    async def _end_asker(self) -> None:
-        if self._asker is not None and not self._asker.done():
-            self._asker.cancel()
-            await asyncio.wait([self._asker], timeout=self._workshop.policy.grace)
+    async def _end_asker(self, asker: asyncio.Task[None]) -> None:
+        if not asker.done():
+            asker.cancel()
+            await asyncio.wait([asker], timeout=self._workshop.policy.grace)
 
 
 def denied(name: str, reason: str) -> Outcome:

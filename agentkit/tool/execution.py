@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from agentkit.events import Ephemeral, ToolProgress
 from agentkit.messages import ToolCall
@@ -52,6 +52,8 @@ class Execution:
         twins: identical calls of the turn, which get its result.
         failures: what earlier attempts failed with, in words.
         entered: whether the workshop counts it.
+        capped: whether its tool has caps of its own.
+        ordered: whether its tool uses resources, so that it may have to wait for other calls.
         borrowed: whether it runs in the slot of the call that its run serves.
         void: whether nobody wants its outcome any more.
         task: the task it runs in, if any.
@@ -74,10 +76,12 @@ class Execution:
         "arguments",
         "borrowed",
         "call",
+        "capped",
         "entered",
         "failures",
         "followers",
         "index",
+        "ordered",
         "outcome",
         "seconds",
         "task",
@@ -101,6 +105,8 @@ class Execution:
         self.twins: list[ToolCall] = []
         self.failures: list[str] = []
         self.entered = False
+        self.capped = tool.process or tool.max_concurrency is not None
+        self.ordered = tool.group is not None or bool(tool.writes or tool.reads)
         self.borrowed = False
         self.void = False
         self.task: asyncio.Task[None] | None = None
@@ -232,11 +238,16 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = self._raised(error)
         # A call that was stopped has no result, whatever it made of that.
-        if self._reason is None or self._told:
+        if self._reason is None and not self._failed:
+            self.conclude(outcome)
+        elif self._reason is None or self._told:
             self._end(outcome)
 
     def _run_in_task(self, work: Any) -> None:
-        self._workshop.watch.add(self)
+        watch = self._workshop.watch
+        watch.running.add(self)
+        if watch.idle:
+            watch.begin()
         self.task = self._loop.create_task(work, name=f"tool {self.tool.name}")
         self.task.add_done_callback(self._on_task)
 
@@ -282,11 +293,15 @@ class Execution:
         self._release()
 
     def _returned(self, value: object) -> Outcome:
-        self._stay_one_process()
-        return self._marked(finished(value, self._workshop.policy))
+        shop = self._workshop
+        if os.getpid() != shop.pid:
+            _end_of_a_fork()
+        outcome = finished(value, shop.policy)
+        return self._marked(outcome) if self.tool.open_world else outcome
 
     def _raised(self, error: BaseException) -> Outcome:
-        self._stay_one_process()
+        if os.getpid() != self._workshop.pid:
+            _end_of_a_fork()
         outcome, self._failed = failed(error, self._workshop.policy)
         return self._marked(outcome)
 
@@ -295,11 +310,6 @@ class Execution:
             return outcome
         content = untrusted(outcome.content, self.tool.name, self.call.id)
         return replace(outcome, content=content)
-
-    def _stay_one_process(self) -> None:
-        """End the child of a tool that forked: it must not go on with the parent's run."""
-        if os.getpid() != self._workshop.pid:
-            os._exit(os.EX_SOFTWARE)
 
     def _end(self, outcome: Outcome) -> None:
         """Take what the function came to: try again, or conclude."""
@@ -382,3 +392,8 @@ class Execution:
             f"Timed out after {self._timeout:g} seconds. {what}; part of its work may be done. "
             "Ask for less at once or try another way."
         )
+
+
+def _end_of_a_fork() -> NoReturn:
+    """End the child of a tool that forked: it must not go on with the parent's run."""
+    os._exit(os.EX_SOFTWARE)

@@ -25,6 +25,11 @@ class Slots:
         self.used = 0
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether somebody waits for a slot."""
+        return bool(self._waiting)
+
     def free(self) -> None:
         """Give a slot back."""
         self.used -= 1

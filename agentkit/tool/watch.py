@@ -30,6 +30,7 @@ class Watch:
 
     Attributes:
         running: async calls that run at this moment.
+        idle: whether nobody looks yet; `begin` changes that.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,6 +38,7 @@ class Watch:
         self._loop = weakref.ref(loop)  # the loop is the key by which this is found
         self._loop_thread = threading.get_ident()
         self._users = 0
+        self.idle = True
         self._end: threading.Event | None = None
         self._turned = True
         self._asked_at = 0.0
@@ -51,15 +53,14 @@ class Watch:
         self._users -= 1
         if not self._users and self._end is not None:
             self._end.set()
-            self._end = None
+            self._end, self.idle = None, True
 
-    def add(self, execution: Execution) -> None:
-        """Watch while a call runs; `running.discard` ends it."""
-        self.running.add(execution)
-        if self._end is None:
-            self._end = threading.Event()
-            name = "agentkit-loop-watch"
-            threading.Thread(target=self._look, args=(self._end,), name=name, daemon=True).start()
+    def begin(self) -> None:
+        """Start to look."""
+        self.idle = False
+        self._end = threading.Event()
+        name = "agentkit-loop-watch"
+        threading.Thread(target=self._look, args=(self._end,), name=name, daemon=True).start()
 
     def _look(self, end: threading.Event) -> None:
         while not end.wait(_EVERY):
