@@ -7,6 +7,7 @@ from agentkit.model.parameters import Parameters
 from agentkit.model.providers import Dialect, Provider
 from agentkit.model.repetition import RepetitionPolicy
 from agentkit.model.retry import RetryPolicy
+from agentkit.model.shape import Shape
 from agentkit.model.text import Answer, TextStream
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "Reply",
     "Request",
     "RetryPolicy",
+    "Shape",
     "TextStream",
 ]

@@ -23,6 +23,7 @@ from agentkit.tool.flags import Flags
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.schema import as_tool, raw_tool, tool
 from agentkit.tool.toolset import collect, definitions
+from agentkit.tool.typed import validator
 
 __all__ = [
     "Answer",
@@ -55,4 +56,5 @@ __all__ = [
     "definitions",
     "raw_tool",
     "tool",
+    "validator",
 ]
