@@ -23,9 +23,11 @@ class Sink:
 
     def __init__(self):
         self.live, self.seen, self.discarded, self.deltas = [], [], 0, []
+        self.offered = asyncio.Event()
 
     def offer(self, call):
         self.live.append(call)
+        self.offered.set()
         self.seen.append(len(self.deltas))
 
     def discard(self):
@@ -107,8 +109,7 @@ def test_a_cancelled_request_leaves_nothing_offered():
             model = GLM(base_url=server.base_url)
             request = Request([model.encode(User("x"))], TOOLS)
             task = asyncio.create_task(model.ask(request, None, sink))
-            while not sink.live:
-                await asyncio.sleep(0.001)
+            await sink.offered.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

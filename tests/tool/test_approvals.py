@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 from dispatching import POLICY, Log, call, until
@@ -10,6 +11,8 @@ from agentkit.events import ApprovalAnswered, ApprovalAsked, ToolFinished, ToolS
 from agentkit.tool import Answer, ApprovalPolicy, Dispatcher, Past, Rule, tool
 
 ASK = ApprovalPolicy((Rule("ask", "send", reason="it leaves the house"),))
+
+NO_PAST = Past()
 
 
 @tool
@@ -31,7 +34,7 @@ class Desk:
         self.trace.append(what)
 
 
-def play(tools, calls, *, approval=ASK, approver=None, past=Past(), log=None, policy=POLICY):
+def play(tools, calls, *, approval=ASK, approver=None, past=NO_PAST, log=None, policy=POLICY):
     log = log or Log()
 
     async def main():
@@ -84,7 +87,7 @@ def test_an_approver_of_any_kind_is_asked_and_its_answer_is_logged_before_the_st
         "plain": plain,
         "async": eventually,
         "object": Object(),
-        "awaitable": lambda question: eventually(question),
+        "awaitable": partial(eventually),
     }[kind]
     log = play([send], [call(send, {"to": "me"}, "a")], approver=approver)
     assert kinds(log) == ["approval_asked", "approval_answered", "tool_started", "tool_finished"]
