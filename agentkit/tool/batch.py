@@ -139,6 +139,7 @@ class Batch:
                 bodies += await self._collect()
             bodies += [self._started(execution) for execution in wave]
             if bodies:
+                self._workshop.stay_one_process()
                 await self._record(bodies)
                 bodies = []
             for execution in wave:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from agentkit.events import Ephemeral, ToolProgress
 from agentkit.messages import ToolCall
@@ -290,18 +289,17 @@ class Execution:
             self.conclude(Outcome(self._reason, self._why(self._reason, still_runs=False)))
         elif task.cancelled():
             self.conclude(self._raised(asyncio.CancelledError("the tool cancelled itself")))
+        elif error := task.exception():  # a GeneratorExit that the tool raised
+            self.conclude(self._raised(error))
         self._release()
 
     def _returned(self, value: object) -> Outcome:
-        shop = self._workshop
-        if os.getpid() != shop.pid:
-            _end_of_a_fork()
-        outcome = finished(value, shop.policy)
+        self._workshop.stay_one_process()
+        outcome = finished(value, self._workshop.policy)
         return self._marked(outcome) if self.tool.open_world else outcome
 
     def _raised(self, error: BaseException) -> Outcome:
-        if os.getpid() != self._workshop.pid:
-            _end_of_a_fork()
+        self._workshop.stay_one_process()
         outcome, self._failed = failed(error, self._workshop.policy)
         return self._marked(outcome)
 
@@ -392,8 +390,3 @@ class Execution:
             f"Timed out after {self._timeout:g} seconds. {what}; part of its work may be done. "
             "Ask for less at once or try another way."
         )
-
-
-def _end_of_a_fork() -> NoReturn:
-    """End the child of a tool that forked: it must not go on with the parent's run."""
-    os._exit(os.EX_SOFTWARE)

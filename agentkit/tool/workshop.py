@@ -112,6 +112,11 @@ class Workshop:
             (one for one in self.abandoned if not one.void and conflict(one.tool, tool)), None
         )
 
+    def stay_one_process(self) -> None:
+        """End the child of a tool that forked: it must not go on with its parent's run."""
+        if os.getpid() != self.pid:
+            os._exit(os.EX_SOFTWARE)
+
     async def close(self) -> None:
         """Stop what was abandoned, in bounded time, and let threads and processes end."""
         self.threads.close()
