@@ -82,6 +82,11 @@ def test_files_beyond_the_bound_are_left_out_and_the_model_is_told():
     assert "The file c was left out" in log.result().content
 
 
+def test_files_in_a_list_are_not_weighed_as_text():
+    files = [Artifact("a", "text/plain", b"x" * 9000), Artifact("b", "text/plain", b"x" * 9000)]
+    assert "as text" not in result_for(files).content
+
+
 @pytest.mark.parametrize("kind", ["text", "list"])
 def test_a_gigabyte_is_not_copied(kind):
     """The tool makes the value before anything can bound it; what follows adds next to nothing."""
