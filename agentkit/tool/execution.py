@@ -18,7 +18,7 @@ from agentkit.tool.bounds import failed, finished
 from agentkit.tool.cancelled import Cancelled
 from agentkit.tool.processes import Job
 from agentkit.tool.results import Outcome, raised
-from agentkit.tool.slots import INSIDE
+from agentkit.tool.slots import SERVED
 from agentkit.tool.untrusted import untrusted
 from agentkit.tool.workshop import Workshop
 
@@ -221,7 +221,7 @@ class Execution:
 
         KeyboardInterrupt and SystemExit would end the event loop if they left a task.
         """
-        INSIDE.set(True)
+        SERVED.set(self)
         try:
             value = start()
             if inspect.isawaitable(value):
@@ -251,7 +251,7 @@ class Execution:
         self.task.add_done_callback(self._on_task)
 
     def _call_in_thread(self) -> None:
-        INSIDE.set(True)
+        SERVED.set(self)
         outcome: Outcome | Awaitable[Any]
         try:
             value = self.tool.function(**self._keywords(self._tell_from_thread))

@@ -44,6 +44,21 @@ def test_a_tool_that_blocks_the_event_loop_is_named_with_its_line_once(capsys):
     assert "in wait_badly" in said
 
 
+@tool
+async def delegate() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(clumsy.function())
+
+
+def test_a_task_that_a_tool_started_is_told_with_its_line(capsys):
+    """Before Python 3.12 nothing says for which tool a task runs: the running ones are told."""
+    asyncio.run(turn([delegate], [call(delegate)]))
+    said = capsys.readouterr().err
+    assert said.count("block") >= 1
+    assert "delegate" in said
+    assert __file__ in said
+
+
 def test_a_tool_that_awaits_or_runs_in_a_thread_is_not(capsys):
     asyncio.run(turn([decent, in_thread], [call(decent, {}, "a"), call(in_thread, {}, "b")]))
     assert "blocks_event_loop" not in capsys.readouterr().err

@@ -247,37 +247,45 @@ def test_the_laws_of_dispatch(kinds, plans, cap, cancel_after, ask, slow):
     was_cancelled = asyncio.run(play(world, log, cancel_after, ask=ask, slow_stream=slow))
     assert world.faults == []
     assert world.running == []
+    every_call_has_one_result_or_waits(world, log, cancel_after, was_cancelled=was_cancelled)
+    a_start_stands_once_before_its_result(log)
+    calls_that_conflict_ran_in_call_order(world)
+    results_say_what_happened(world, log)
 
-    # Every call has one result, or stays open because somebody has to be asked.
+
+def every_call_has_one_result_or_waits(world, log, cancel_after, *, was_cancelled):
     finished = [body.call_id for body in log.bodies if isinstance(body, ToolFinished)]
     assert len(finished) == len(set(finished))
-    missing = {str(index) for index in range(len(plans))} - set(finished)
+    missing = {str(index) for index in range(len(world.plans))} - set(finished)
     waiting, behind = open_calls(world, log)
     if not was_cancelled:
         assert {str(one) for one in waiting} <= missing
     if cancel_after != 0:  # a turn that never began leaves all open
         assert missing <= {str(one) for one in behind}
 
-    # A start stands before its result, and once.
+
+def a_start_stands_once_before_its_result(log):
     started = [body.call_id for body in log.bodies if isinstance(body, ToolStarted)]
     assert len(started) == len(set(started))
     order = [(type(body), body.call_id) for body in log.bodies if hasattr(body, "call_id")]
     for call_id in started:
-        if call_id in finished:
-            assert order.index((ToolStarted, call_id)) < order.index((ToolFinished, call_id))
+        assert order.index((ToolStarted, call_id)) < order.index((ToolFinished, call_id))
 
-    # Calls that conflict run in call order.
+
+def calls_that_conflict_ran_in_call_order(world):
     numbers = world.numbers()
     spans = [span for span in world.spans if numbers.count(span[1]) == 1]
     for index, number, _, end in spans:
         for other, later, begin, _ in spans:
-            if number < later and world.conflict(index, other) and not plans[later].early:
+            if number < later and world.conflict(index, other) and not world.plans[later].early:
                 assert end < begin
 
-    # What a result says is what happened.
+
+def results_say_what_happened(world, log):
+    numbers = world.numbers()
     for body in log.finished:
-        plan = plans[numbers[int(body.call_id)]]
+        plan = world.plans[numbers[int(body.call_id)]]
         if body.status == "ok":
-            assert plan.end == "return" or kinds[plan.tool].blocking
+            assert plan.end == "return" or world.kinds[plan.tool].blocking
         if body.status == "denied":
-            assert kinds[plan.tool].decision in ("ask", "deny")
+            assert world.kinds[plan.tool].decision in ("ask", "deny")
