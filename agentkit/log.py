@@ -34,3 +34,14 @@ def warn(source: str, event: str, **facts: Any) -> None:
         **facts: details; never a key or another secret.
     """
     bound(source).warning(event, **facts)
+
+
+def info(source: str, event: str, **facts: Any) -> None:
+    """Log what an operator may want to read, such as a server's own log.
+
+    Nothing is written unless the program configured structlog, so that a terminal stays quiet.
+    Arguments as for `warn`.
+    """
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        bound(source).info(event, **facts)

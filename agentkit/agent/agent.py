@@ -31,7 +31,8 @@ INSTRUCTIONS = "You are a helpful assistant."
 _TEXT: Any = str  # the default of T, which a type checker cannot see
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: Python 3.11 cannot parametrise frozen ones, as in Agent[int](...).
+@dataclass(frozen=True)
 class Agent(Generic[T]):
     """What a run is made from: a model, instructions, tools and limits.
 
@@ -124,11 +125,7 @@ class Agent(Generic[T]):
         """
         opening = self.open(subscriber, run_id=run_id, accept_changes=accept_changes)
         async with opening as run:
-            for call_id, answer in (answers or {}).items():
-                if answer is True:
-                    await run.approve(call_id)
-                else:
-                    await run.deny(call_id, answer or "")
+            await run.answer(answers or {})
             return await run.resume()
 
     def run_sync(self, content: Content) -> Result[T]:

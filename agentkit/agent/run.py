@@ -160,6 +160,18 @@ class Run(Generic[T]):
         """
         await self._answer(call_id, approved=False, reason=reason, remember=remember)
 
+    async def answer(self, answers: Mapping[str, bool | str]) -> None:
+        """Answer calls that wait: call ids to True, or to False or the reason of a denial.
+
+        Raises:
+            ConfigError: no such call waits.
+        """
+        for call_id, said in answers.items():
+            if said is True:
+                await self.approve(call_id)
+            else:
+                await self.deny(call_id, said or "")
+
     @property
     def pending(self) -> tuple[Question, ...]:
         """Calls that wait for approval."""

@@ -11,7 +11,7 @@ import click
 from agentkit import plugins
 from agentkit.agent import Agent, update_plan
 from agentkit.cli.execute import Outcome, execute, summarize
-from agentkit.cli.run import model_options
+from agentkit.cli.command import model_options
 from agentkit.config import Settings
 from agentkit.errors import ConfigError
 from agentkit.model import GLM

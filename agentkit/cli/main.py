@@ -16,8 +16,10 @@ from agentkit.errors import AgentkitError, ConfigError
 COMMANDS = {
     "demo": "agentkit.cli.demo:demo",
     "doctor": "agentkit.cli.doctor:doctor",
+    "resume": "agentkit.cli.run:resume",
     "run": "agentkit.cli.run:run",
     "setup": "agentkit.cli.setup_command:setup",
+    "tools": "agentkit.cli.tools:tools",
 }
 
 INTERRUPTED = 130

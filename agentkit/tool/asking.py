@@ -76,19 +76,23 @@ class Asking:
         self._run_id = run_id
         self._threads = threads
         self._remembered = past.remembered
-        self.allows_all = not policy.rules and policy.default == "allow" and not past.answered
+        self.allows_all = (
+            not policy.rules and policy.default == "allow" and not (past.asked or past.answered)
+        )
         self._open: list[tuple[Execution, str]] = []
 
     def judge(self, execution: Execution) -> Verdict:
         """Return whether a call may run, as far as that is known."""
-        answer = self._past.answered.get(execution.call.id)
+        policy, past, call_id = self._policy, self._past, execution.call.id
+        answer = past.answered.get(call_id)
         if answer is not None and not answer.approved:
             return Verdict(approved=False, reason=answer.reason)
-        decision, reason = self._policy.decide(execution.tool, execution.arguments.given)
-        if decision == "deny":
-            return Verdict(approved=False, reason=reason)
-        if decision == "allow" or answer is not None:
-            return ALLOWED
+        if answer is None and call_id in past.asked and past.attempts.get(call_id):
+            # It was cut in the middle, and whether to run it again is what is asked.
+            return Verdict(approved=None)
+        decision, reason = policy.decide(execution.tool, execution.arguments.given)
+        if decision != "ask" or answer is not None:
+            return Verdict(decision != "deny", reason)
         remembered = self._remembered.get(execution.tool.name)
         if remembered is None:
             return Verdict(approved=None, reason=reason)

@@ -235,19 +235,31 @@ class Batch:
         for execution in self._all:
             if execution.outcome is None and not execution.began and not execution.entered:
                 self._skip(execution)
+        self._ready.clear()  # what the last calls let go on is skipped as well
 
     def _finish(self, execution: Execution) -> None:
         self._running.discard(execution)
         self._ended.append(execution)
-        for follower in execution.followers:
-            self._let(follower)
+        if execution.followers and not execution.waits:
+            self._let(execution.followers)
         self._wake()
 
-    def _let(self, execution: Execution) -> None:
-        """Take away one of the things that a call waits for."""
-        execution.waits -= 1
-        if not execution.waits and execution.outcome is None:
-            self._push(execution)
+    def _let(self, executions: list[Execution]) -> None:
+        """Take away one of the things that some calls wait for.
+
+        A call that was refused before its turn passes that on only when its turn comes: those
+        behind it wait, through it, for those before it.
+        """
+        stack = list(executions)
+        while stack:
+            execution = stack.pop()
+            execution.waits -= 1
+            if execution.waits:
+                continue
+            if execution.outcome is None:
+                self._push(execution)
+            else:
+                stack += execution.followers
 
     def _heard(self, execution: Execution, answer: ApprovalAnswered) -> None:
         self._answers.append((execution, answer))
@@ -259,8 +271,9 @@ class Batch:
             if execution.outcome is not None:
                 continue  # the turn was stopped meanwhile
             if answer.approved:
-                self._let(execution)
+                self._let([execution])
             else:
+                execution.waits -= 1
                 execution.conclude(denied(execution.call.name, answer.reason))
                 self._finish(execution)
         return [answer for _, answer in answers]

@@ -110,7 +110,7 @@ def raw_tool(
         ToolDefinitionError: a name that GLM does not take, a flag that does not fit, or a schema
             that is none or does not describe an object.
     """
-    _check_name(name)
+    check_name(name)
     fields = checked(name, **flags)
     if flags.get("process"):
         check_process(name, function, None)
@@ -137,7 +137,7 @@ def _make(target: object, options: _Options) -> Tool:
             f"A tool is made of a function or a callable, got {target!r}: {hint}."
         )
     name = options.name or _name_of(target)
-    _check_name(name)
+    check_name(name)
     fields = checked(name, **options.flags)
     if receiver is None and _is_method(target):
         receiver = "class" if _first_parameter(target) == "cls" else "instance"
@@ -165,7 +165,8 @@ def _make(target: object, options: _Options) -> Tool:
     )
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ToolDefinitionError unless GLM takes the name."""
     if not _NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"Tool name {name!r}: GLM takes 1 to 64 of the letters a-z, A-Z, digits, '_' and '-'. "

@@ -224,6 +224,30 @@ def test_calls_behind_one_that_is_denied_run():
     assert desk.trace == ["a", "c"]
 
 
+def test_a_call_that_is_denied_before_its_turn_does_not_let_those_behind_it_overtake():
+    running, most = set(), []
+
+    class Bench:
+        @tool
+        async def work(self, what: str) -> None:
+            running.add(what)
+            most.append(len(running))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            running.discard(what)
+
+    bench = Bench()
+    policy = ApprovalPolicy((Rule("ask", when=lambda arguments: arguments["what"] == "b"),))
+    calls = [call(bench.work, {"what": what}, what) for what in "abc"]
+    log = play([bench.work], calls, approval=policy, approver=deny)
+    assert max(most) == 1
+    assert [one.call_id for one in log.finished] == ["b", "a", "c"]
+
+
+async def deny(question):
+    return False
+
+
 def test_questions_are_put_one_at_a_time_in_call_order():
     open_now, order = [], []
 
