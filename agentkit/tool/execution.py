@@ -153,6 +153,14 @@ class Execution:
         if self.outcome is None:
             self._workshop.abandoned.add(self)
 
+    def abandon(self) -> None:
+        """Wait no longer for a call that was stopped."""
+        if self.outcome is not None:
+            return
+        self._workshop.abandoned.add(self)
+        reason = self._reason or "cancelled"
+        self.conclude(Outcome(reason, self._why(reason, still_runs=True)))
+
     def conclude(self, outcome: Outcome) -> None:
         """Set the outcome, unless there is one."""
         if self.outcome is not None:
@@ -348,36 +356,29 @@ class Execution:
             self._reason = reason
             if self._job is not None:
                 self._job.kill()
-            self._after_grace(self._abandon)
+            self._after_grace(self.abandon)
         elif self.task is None and reason == "timeout":
             # A thread cannot be stopped.
             self._reason = reason
-            self._abandon()
+            self.abandon()
         elif self.task is None or self.task.cancel():
             # A thread that ends within the grace has a result that counts.
             self._reason = reason
-            self._after_grace(self._abandon)
+            self._after_grace(self.abandon)
         # Else the task has just ended; its callback is on the way.
 
     def _harden(self) -> None:
         """Stop a call that was told to stop and did not."""
         self._told = False
         if self.task is None:
-            self._abandon()
+            self.abandon()
         elif self.task.cancel():
-            self._after_grace(self._abandon)
+            self._after_grace(self.abandon)
 
     def _after_grace(self, action: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(self._workshop.policy.grace, action)
-
-    def _abandon(self) -> None:
-        if self.outcome is not None:
-            return
-        self._workshop.abandoned.add(self)
-        reason = self._reason or "cancelled"
-        self.conclude(Outcome(reason, self._why(reason, still_runs=True)))
 
     def _release(self) -> None:
         self._workshop.abandoned.discard(self)

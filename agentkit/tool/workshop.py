@@ -126,4 +126,6 @@ class Workshop:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=self.policy.grace)
+        for one in tuple(self.abandoned):
+            one.abandon()
         self.watch.release()

@@ -10,13 +10,13 @@ from dispatching import POLICY, Log, call, result_of, turn, until
 
 from agentkit.events import Noted, ToolProgress
 from agentkit.tool import Dispatcher, DispatchPolicy, ToolContext, ToolError, tool
-from agentkit.usage import Limits
+from agentkit.usage import Left
 
 PATIENT = DispatchPolicy(grace=5)
 
 
 def test_a_tool_learns_what_its_run_may_still_spend():
-    left = [Limits(turns=7, cost_usd=0.5)]
+    left = [Left(turns=7, cost_usd=0.5)]
 
     @tool
     async def work(context: ToolContext) -> str:
@@ -33,7 +33,7 @@ def test_a_tool_learns_what_its_run_may_still_spend():
 
 def test_a_context_made_by_hand_limits_nothing_and_is_not_cancelled():
     context = ToolContext("run", "call", "work", print)
-    assert context.limits_left == Limits(turns=None)
+    assert context.limits_left == Left(turns=None)
     assert not context.cancelled.is_set()
 
 

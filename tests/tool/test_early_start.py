@@ -257,6 +257,20 @@ def test_a_call_in_a_thread_that_is_discarded_holds_up_nothing():
     assert [one.call_id for one in log.finished] == ["b"]
 
 
+def test_a_thread_that_never_ends_keeps_no_slot_when_its_run_is_over():
+    release = threading.Event()
+
+    @tool(read_only=True)
+    def block() -> None:
+        release.wait(5)
+
+    async def scene(dispatcher, early, log):
+        early.offer(call(block, {}, "a"))
+
+    play(scene, [block])  # it looks at the slots
+    release.set()
+
+
 def test_early_calls_count_under_the_cap():
     tools = Counter()
 
