@@ -89,12 +89,10 @@ def command_of(events: list[Event]) -> Command:
     """
     for event in events:
         if isinstance(event.body, Noted) and event.body.topic == TOPIC:
-            data = {
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in event.body.data.items()
-                if key in Command.__dataclass_fields__
-            }
-            return Command(**data)
+            kept: dict[str, Any] = dict(event.body.data)
+            for key in ("tools", "servers", "ask", "deny"):
+                kept[key] = tuple(kept[key])
+            return Command(**kept)
     raise ConfigError(
         f"Run {events[0].run_id} was not made by `agentkit run`, so its agent is not in the log. "
         "Name it with --agent FILE.py:NAME."

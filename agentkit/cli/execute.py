@@ -148,3 +148,26 @@ def terminated_like_interrupted() -> Generator[None]:
         raise
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Generator[None]:
+    """Let SIGTERM end the run as Ctrl-C does: the log says so and no container stays."""
+    task = asyncio.current_task()
+    assert task is not None
+    terminated: list[bool] = []
+
+    def terminate() -> None:
+        terminated.append(True)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if terminated:
+            raise click.exceptions.Exit(TERMINATED) from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

@@ -33,7 +33,12 @@ from agentkit.events import (
 )
 from agentkit.usage import Spent
 
-_MARKS = {"ok": ("✓", "green"), "error": ("✗", "red"), "timeout": ("⏱", "red"), "denied": ("⊘", "yellow")}
+_MARKS = {
+    "ok": ("✓", "green"),
+    "error": ("✗", "red"),
+    "timeout": ("⏱", "red"),
+    "denied": ("⊘", "yellow"),
+}
 _STEPS = {"pending": ("○", "dim"), "in_progress": ("◐", "cyan"), "done": ("●", "green")}
 _TAIL = 160
 

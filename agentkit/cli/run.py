@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -44,7 +45,7 @@ def run(*, task: str, artifacts: Path, as_json: bool, **options: Any) -> None:
     r"""Run an agent on TASK; `-` reads the task from standard input.
 
     The answer goes to stdout, everything else to stderr. Exit code 0: done; 1: failed; 2: wrong
-    usage; 3: paused, because a call waits for approval; 130: interrupted. `agentkit resume` goes on.
+    usage; 3: a call waits for approval, and `agentkit resume` goes on; 130: interrupted.
 
     \b
     agentkit run "What is 2**100? Use code." --tools code
@@ -121,8 +122,8 @@ async def _agent(
 ) -> Agent[Any]:
     if path is None:
         command = command_of(await store.load(run_id))
-        return command.changed(given(options)).agent(approver)
-    (agent,) = named(path)
-    if not isinstance(agent, Agent):
-        raise ConfigError(f"--agent {path}: expected an Agent, got {type(agent).__name__}.")
-    return agent
+        return replace(command.changed(given(options)).agent(approver), store=store)
+    (found,) = named(path)
+    if not isinstance(found, Agent):
+        raise ConfigError(f"--agent {path}: expected an Agent, got {type(found).__name__}.")
+    return replace(cast("Agent[Any]", found), store=store)

@@ -18,6 +18,7 @@ from agentkit.events import (
     ToolFinished,
     ToolStarted,
 )
+from agentkit.log import ids
 from agentkit.messages import ToolCall
 from agentkit.tool.asking import Asking, Past
 from agentkit.tool.base import Artifact
@@ -222,7 +223,8 @@ class Batch:
             self._skip(execution)
         else:
             self._running.add(execution)
-            execution.begin(self._emit, self._finish)
+            with ids(call_id=execution.call.id):
+                execution.begin(self._emit, self._finish)
 
     def _skip(self, execution: Execution) -> None:
         execution.conclude(Outcome("cancelled", "Cancelled before it started; nothing was run."))
@@ -296,7 +298,7 @@ class Batch:
             call_id=execution.call.id,
             name=execution.call.name,
             status=outcome.status,
-            content=outcome.content,
+            content=outcome.content + execution.arguments.note,
             artifacts=tuple([await self._keep(artifact) for artifact in outcome.artifacts]),
             seconds=round(execution.seconds, 6),
             sub_run=outcome.sub_run,

@@ -16,9 +16,11 @@ from agentkit.tool.arguments import Arguments
 from agentkit.tool.base import Tool, ToolContext
 from agentkit.tool.bounds import failed, finished
 from agentkit.tool.cancelled import Cancelled
+from agentkit.tool.generators import last_yielded, last_yielded_async
 from agentkit.tool.processes import Job
 from agentkit.tool.results import Outcome, raised
 from agentkit.tool.slots import SERVED
+from agentkit.tool.stopped import why_stopped
 from agentkit.tool.untrusted import untrusted
 from agentkit.tool.workshop import Workshop
 
@@ -209,6 +211,11 @@ class Execution:
         )
         return {**self.arguments.keywords, hidden: context}
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether nobody waits for the result any more."""
+        return self.outcome is not None or self._reason is not None
+
     def _tell(self, text: str) -> None:
         if self.outcome is None and self._emit is not None:
             self._emit(ToolProgress(self.call.id, text))
@@ -232,7 +239,9 @@ class Execution:
         SERVED.set(self)
         try:
             value = start()
-            if inspect.isawaitable(value):
+            if inspect.isasyncgen(value):
+                value = await last_yielded_async(value, self._tell)
+            elif inspect.isawaitable(value):
                 value = await value
             outcome = self._returned(value)
         except GeneratorExit:
@@ -263,6 +272,8 @@ class Execution:
         outcome: Outcome | Awaitable[Any]
         try:
             value = self.tool.function(**self._keywords(self._tell_from_thread))
+            if inspect.isgenerator(value):
+                value = last_yielded(value, self._tell_from_thread, lambda: self._is_over)
             outcome = value if inspect.isawaitable(value) else self._returned(value)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = self._raised(error)
@@ -384,10 +395,4 @@ class Execution:
         self._workshop.abandoned.discard(self)
 
     def _why(self, reason: Reason, *, still_runs: bool) -> str:
-        what = "It could not be stopped and may still be running" if still_runs else "It stopped"
-        if reason == "cancelled":
-            return f"Cancelled before it ended. {what}; part of its work may be done."
-        return (
-            f"Timed out after {self._timeout:g} seconds. {what}; part of its work may be done. "
-            "Ask for less at once or try another way."
-        )
+        return why_stopped(None if reason == "cancelled" else self._timeout, still_runs=still_runs)

@@ -161,7 +161,7 @@ def test_nothing_starts_early_that_writes_needs_approval_or_does_not_fit():
         for one in (
             call(tools.write, {}, "a"),
             call(tools.read, {}, "b"),
-            call(tools.look, {"at": 3}, "c"),
+            call(tools.look, {"ta": "x"}, "c"),
             call(tools.look, '{"at": ', "d"),
             call("nobody", {}, "e"),
             call(shared.state, {}, "f"),

@@ -45,8 +45,8 @@ def test_flags_of_a_raw_tool_are_the_same():
         ({"retries": -1, "read_only": True}, "0 or more"),
         ({"max_concurrency": 0}, "1 or more"),
         ({"timeout": 0}, "seconds above 0"),
-        ({"writes": 3}, "name of a resource"),
-        ({"writes": ("a", "")}, "name of a resource"),
+        ({"writes": 3}, "a name or a tuple of names"),
+        ({"writes": ("a", "")}, "a name or a tuple of names"),
         ({"redonly": True}, "no option redonly"),
     ],
 )
