@@ -58,7 +58,7 @@ def fork(
         if not go:
             click.echo(forked)
             return
-        agent = await agent_of(store, forked, path, options, None)
+        agent = await agent_of(store, forked, path, options, view)
         job = Job(agent, None, forked, accept_changes=True)
         summarize(await execute(job, view, as_json=as_json, artifacts=artifacts))
 
