@@ -33,9 +33,10 @@ class Axis:
         most = min(total * _IDLE_SHARE, total * 0.4 / len(long)) if long and busy else seconds
         self._times, self._places = [0.0], [0.0]
         self.folded = [(begin, end) for begin, end in gaps if end - begin > max(most * 2, 1e-3)]
+        idle = set(gaps)
         for begin, end in pairwise(sorted({*edges})):
             length = end - begin
-            width = min(length, most) if (begin, end) in gaps else length
+            width = min(length, most) if (begin, end) in idle else length
             self._times.append(end)
             self._places.append(self._places[-1] + width)
         self._scale = 100 / (self._places[-1] or 1.0)

@@ -194,6 +194,7 @@
 
   // ---- where an event is shown: the row that holds it, and the way down to it
   const places = new Map();
+  const parents = new Map();
   function locate(run, seen) {
     for (const data of runs[run].rows) {
       const put = (seq) => { if (seq !== undefined) places.set(id(run, seq), { run, row: data }); };
@@ -212,7 +213,6 @@
       }
     }
   }
-  const parents = new Map();
   function reveal(run, data) {
     const parent = parents.get(run);
     if (parent) {
@@ -221,6 +221,7 @@
         if (sub.run === run) { sub.open = true; unfold(sub, run); }
       }
     }
+    finish();
     const node = document.getElementById(id(run, data.e));
     node.hidden = false;
     open(node, true);
@@ -231,7 +232,9 @@
     node.open = on;
   }
   function visit() {
-    const name = decodeURIComponent(location.hash.slice(1));
+    const name = location.hash.slice(1);
+    if (!name) return;
+    if (!places.size) locate(0, new Set([0]));
     const place = places.get(name);
     if (!place) return;
     const node = reveal(place.run, place.row);
@@ -245,7 +248,22 @@
   }
 
   // ---- selection, search, keys
-  let rows = [];
+  const rows = [];
+  function build(most) {
+    const fragment = document.createDocumentFragment();
+    for (const data of runs[0].rows.slice(rows.length, rows.length + most)) {
+      const node = row(0, data);
+      rows.push(node);
+      fragment.append(node);
+    }
+    list.append(fragment);
+  }
+  const built = () => rows.length === runs[0].rows.length;
+  const finish = () => { if (!built()) build(Infinity); };
+  function later() {
+    build(300);
+    if (!built()) setTimeout(later, 20);
+  }
   let selected = -1;
   const shown = () => rows.filter((node) => !node.hidden);
   function select(index, scroll = true) {
@@ -272,6 +290,7 @@
   let wanted = "";
   function search() {
     wanted = $("find").value.trim().toLowerCase();
+    finish();
     let hits = 0;
     for (const node of rows) {
       if (wanted) node.text ??= haystack(node.data, new Set([0])).toLowerCase();
@@ -304,6 +323,7 @@
     CSS.highlights.set("found", new Highlight(...ranges));
   }
   function openAll() {
+    finish();
     const some = shown().filter((node) => !node.classList.contains("bare"));
     const on = some.some((node) => !node.open);
     const step = () => {
@@ -367,11 +387,7 @@
   }
 
   // ---- go
-  const fragment = document.createDocumentFragment();
-  for (const data of runs[0].rows) fragment.append(row(0, data));
-  list.append(fragment);
-  rows = [...list.children];
-  locate(0, new Set([0]));
+  build(150);
   for (const node of document.querySelectorAll(".said.prose")) {
     if (node.querySelector(".left")) continue;
     node.classList.add("rich");
@@ -388,4 +404,5 @@
   const title = document.querySelector("h1");
   new IntersectionObserver(([seen]) => document.body.classList.toggle("below", !seen.isIntersecting), { rootMargin: "-48px 0px 0px" }).observe(title);
   visit();
+  if (!built()) setTimeout(later, 50);
 })();

@@ -59,12 +59,33 @@ async def render_page(store: Store, run_id: str) -> bytes:
     numbers = {trace.run_id: number for number, trace in enumerate(runs)}
     material = Material(runs, numbers, blobs, frozenset(pictures))
     data = b""
-    for limit in _CLIPS:
+    for limit in _clips(runs):
         shown = {"runs": view(material, Clip(limit)), "pictures": pictures}
         data = embedded(shown)
         if len(data) <= MOST_BYTES:
             break
     return template.render(_context(runs, pictures, data.decode())).encode()
+
+
+def _clips(runs: Sequence[RunTrace]) -> Iterable[int]:
+    """Return lengths to clip texts to, beginning with one that should do."""
+    lengths = [
+        len(text)
+        for trace in runs
+        for turn in trace.turns
+        for text in (
+            turn.reply.message.content,
+            turn.reply.message.thinking,
+            *(call.written for call in turn.calls),
+            *(call.finished.content for call in turn.calls if call.finished),
+        )
+    ]
+    fitting = (
+        index
+        for index, limit in enumerate(_CLIPS)
+        if sum(min(length, limit) for length in lengths) < MOST_BYTES
+    )
+    return _CLIPS[next(fitting, len(_CLIPS) - 1) :]
 
 
 def _template() -> Any:

@@ -65,6 +65,8 @@ class _OpenCall:
     waits: list[Span] = field(default_factory=list[Span])
     running: float | None = None
     waiting: float | None = None
+    started: ToolStarted | None = None
+    finished: ToolFinished | None = None
 
     def stop(self, time: float, *, unfinished: bool = False) -> None:
         if self.running is not None:
@@ -79,12 +81,14 @@ class _OpenCall:
     def take(self, moment: Moment, before: float) -> None:
         self.moments.append(moment)
         match moment.body:
-            case ToolStarted():
+            case ToolStarted() as body:
+                self.started = body
                 self.stop(before, unfinished=True)  # it was cut off; a resumed run starts it again
                 self.running = moment.time
-            case ToolFinished(seconds=seconds):
+            case ToolFinished() as body:
+                self.finished = body
                 if self.running is None and not self.attempts:
-                    self.running = max(moment.time - max(seconds, 0.0), 0.0)
+                    self.running = max(moment.time - max(body.seconds, 0.0), 0.0)
                 self.stop(moment.time)
                 self.stop_waiting(moment.time)
             case ApprovalAsked():
@@ -102,6 +106,8 @@ class _OpenCall:
             tuple(self.moments),
             tuple(self.attempts),
             tuple(self.waits),
+            self.started,
+            self.finished,
         )
 
 
@@ -215,18 +221,20 @@ class _Fold:
         self._cut(self._time)
         for call in self._calls.values():
             call.stop_waiting(self._time, unanswered=True)
+        items = tuple(item.done() if isinstance(item, _OpenTurn) else item for item in self._items)
+        turns = tuple(item for item in items if isinstance(item, Turn))
         return RunTrace(
             run_id=self._last.event.run_id,
             began=self._began,
             seconds=self._time,
             started=self._started,
-            items=tuple(
-                item.done() if isinstance(item, _OpenTurn) else item for item in self._items
-            ),
+            items=items,
             plan=tuple(self._plan),
             lost=tuple(self._lost),
             state=self._state,
             last=self._last,
+            turns=turns,
+            calls=tuple(call for turn in turns for call in turn.calls),
         )
 
 

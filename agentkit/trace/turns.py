@@ -54,6 +54,8 @@ class Call:
         moments: its events in order: approvals, starts, the result, others that name the call.
         attempts: times in which it ran; more than one when it was started again.
         waits: times in which it waited for an approval.
+        started: its last start; None for a call that never ran.
+        finished: its last result; None while there is none.
     """
 
     call_id: str
@@ -62,18 +64,8 @@ class Call:
     moments: tuple[Moment, ...]
     attempts: tuple[Span, ...]
     waits: tuple[Span, ...]
-
-    @property
-    def started(self) -> ToolStarted | None:
-        """The last start."""
-        found = [m.body for m in self.moments if isinstance(m.body, ToolStarted)]
-        return found[-1] if found else None
-
-    @property
-    def finished(self) -> ToolFinished | None:
-        """The result."""
-        found = [m.body for m in self.moments if isinstance(m.body, ToolFinished)]
-        return found[-1] if found else None
+    started: ToolStarted | None
+    finished: ToolFinished | None
 
     @property
     def status(self) -> str:
@@ -139,6 +131,8 @@ class RunTrace:
         lost: times of requests that ended without a reply.
         state: how it stands at the end of the log.
         last: the last event.
+        turns: the turns among its rows.
+        calls: the calls of all turns.
     """
 
     run_id: str
@@ -150,16 +144,8 @@ class RunTrace:
     lost: tuple[Span, ...]
     state: RunState
     last: Moment
-
-    @property
-    def turns(self) -> list[Turn]:
-        """The turns, in order."""
-        return [item for item in self.items if isinstance(item, Turn)]
-
-    @property
-    def calls(self) -> list[Call]:
-        """The calls of all turns."""
-        return [call for turn in self.turns for call in turn.calls]
+    turns: tuple[Turn, ...]
+    calls: tuple[Call, ...]
 
     @property
     def sub_run_ids(self) -> list[str]:
