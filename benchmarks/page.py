@@ -124,17 +124,17 @@ async def opened(page: Path, empty: Path, rounds: int) -> tuple[float, float] | 
     return statistics.median(times[page]), statistics.median(times[empty])
 
 
-async def measure(events: int, rounds: int) -> list[dict]:
+def measure(events: int, rounds: int) -> list[dict]:
     """Measure small and big results."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder, "empty.html")
         empty.write_bytes(EMPTY)
         for lines in (5, 300):
-            page, row = await rendered(folder, events, lines, rounds)
+            page, row = asyncio.run(rendered(folder, events, lines, rounds))
             path = Path(folder, "page.html")
             path.write_bytes(page)
-            if found := await opened(path, empty, rounds):
+            if found := asyncio.run(opened(path, empty, rounds)):
                 row |= {"open_ms": found[0], "empty_ms": found[1], "ratio": found[0] / found[1]}
             rows.append(row)
     return rows
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = asyncio.run(measure(options.events, options.rounds))
+    rows = measure(options.events, options.rounds)
     if not options.json:
         print("events  bytes a result  render ms per 1,000  page MB  open ms  empty ms  ratio")
     for row in rows:

@@ -10,6 +10,10 @@ from itertools import pairwise
 from agentkit.trace.turns import Span
 from agentkit.trace.words import clock
 
+_STEPS = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30),
+    *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)),
+)
 _IDLE_SHARE = 0.04  # of the busy time: the most that one idle stretch may take
 
 
@@ -79,26 +83,8 @@ def _merged(spans: Iterable[Span]) -> list[tuple[float, float]]:
 
 
 def _round_step(seconds: float) -> float:
-    for step in (
-        0.01,
-        0.02,
-        0.05,
-        0.1,
-        0.2,
-        0.5,
-        1,
-        2,
-        5,
-        10,
-        20,
-        30,
-        60,
-        120,
-        300,
-        600,
-        1800,
-        3600,
-    ):
+    """Return the round step that is not smaller; beyond a day, in whole days."""
+    for step in _STEPS:
         if step >= seconds:
             return step
-    return 3600.0 * 2 ** max(round(seconds / 3600).bit_length(), 1)
+    return 86400.0 * (int(seconds / 86400) + 1)

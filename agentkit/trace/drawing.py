@@ -5,7 +5,7 @@ Across, everything is per cent of the drawing's width, so that it fits any scree
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentkit.trace.axis import Axis, Tick
@@ -267,7 +267,7 @@ def _told(call: Call, span: Span, what: str) -> str:
     if what == "wait":
         end = "not answered" if span.open else "answered"
         return f"{name}: waited for approval {duration(span.seconds)}, {end}"
-    end = "cut off" if span.open else call.status
+    end = "not finished" if span.open else call.status
     return f"{name}: {duration(span.seconds)}, {end}"
 
 
@@ -301,19 +301,18 @@ def _joined(bars: Iterable[Bar]) -> list[Bar]:
         if bar.width >= _THIN:
             wide.append(bar)
             continue
-        kind = bar.parts[-1].kind
+        kind = "model" if bar.parts[-1].kind == "writing" else bar.parts[-1].kind
         place = (bar.y, int(bar.x / _THIN), kind)
         first, number = thin.get(place, (replace(bar, parts=(bar.parts[-1],)), 0))
         thin[place] = (first, number + 1)
-    noun: Callable[[Bar], str] = lambda bar: "call" if bar.y else "reply"  # noqa: E731
     return wide + [
         bar
         if number == 1
         else Bar(
-            (Part(bar.parts[0].kind, bar.x, _THIN),),
+            (Part(kind, bar.x, _THIN),),
             bar.y,
             bar.href,
-            f"{plural(number, noun(bar))}, the first: {bar.title}",
+            f"{plural(number, 'reply' if kind == 'model' else 'call')}, the first: {bar.title}",
         )
-        for bar, number in thin.values()
+        for (_, _, kind), (bar, number) in thin.items()
     ]

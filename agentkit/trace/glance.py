@@ -131,7 +131,7 @@ def _facts(trace: RunTrace) -> Iterable[Fact]:
         money(trace.cost_usd),
         joined(
             (
-                f"limit ${limits.cost_usd:g}" if limits and limits.cost_usd else "",
+                f"limit {_limit(limits.cost_usd)}" if limits and limits.cost_usd else "",
                 f"sub-agents {money(sub)}" if sub else "",
             )
         ),
@@ -175,6 +175,10 @@ def _facts(trace: RunTrace) -> Iterable[Fact]:
     )
 
 
+def _limit(dollars: float) -> str:
+    return f"${dollars:,.2f}" if dollars >= 0.01 else f"${dollars:g}"
+
+
 def _asked(trace: RunTrace, clip: Clip) -> Iterable[Said]:
     said = [m for m in _moments(trace) if isinstance(m.body, UserMessage)]
     titles = ["Asked"] if len(said) == 1 else ["Asked first", f"Asked last, of {len(said)}"]
@@ -206,12 +210,15 @@ def _answered(trace: RunTrace, clip: Clip) -> Said | None:
                 "Answered", href, clip(output if isinstance(output, str) else pretty(output))
             )
         case RunFailed(error=error, message=message):
-            return Said(f"Failed: {line(error, 80)}", href, clip(message), "bad")
+            return Said("Failed", href, clip(f"**{line(error, 80)}.** {message}"), "bad")
         case RunInterrupted(reason=reason):
             return Said(
                 "Interrupted",
                 href,
-                clip(f"{reason}. `agentkit resume {trace.run_id}` goes on from this point."),
+                clip(
+                    f"Stopped from outside ({reason}). `agentkit resume {trace.run_id}` goes on "
+                    "from this point."
+                ),
                 "warn",
             )
         case RunPaused(reason=reason):
@@ -270,7 +277,7 @@ def _worth_of_call(call: Call, seq: int, add: Callable[..., None]) -> None:
     at = call.moments[-1].event.seq if call.moments else seq
     if call.failed:
         add(_FAILURES.get(call.status, f"{call.status} call"), "bad", at)
-    elif call.status == "open":
+    elif call.status == "open" and not call.held:
         add("call without result", "warn", at)
     if call.started and call.started.repairs:
         add("repair", "warn", at)

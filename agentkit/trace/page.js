@@ -153,8 +153,8 @@
       note.text ? "" : h("span", { class: titled ? note.tone : "gist-text" }, note.gist || ""), anchor(run, note.e), long ? details(note) : "");
   }
   function call(run, data) {
-    const tone = { ok: "quiet", open: "warn" }[data.status] || "bad";
-    const status = { ok: "", open: "no result" }[data.status] ?? data.status;
+    const tone = { ok: "quiet", open: "warn", held: "hold" }[data.status] || "bad";
+    const status = { ok: "", open: "no result", held: "waits for approval" }[data.status] ?? data.status;
     const head = h("header", {}, h("strong", {}, data.name), status ? flag([tone, status]) : "", h("span", { class: "m" }, data.time || ""),
       data.tries ? h("span", { class: "flag warn" }, `${data.tries} attempts`) : "", data.e === undefined ? "" : anchor(run, data.e));
     const node = h("div", { class: "call", id: data.e === undefined ? "" : id(run, data.e) }, head);

@@ -73,6 +73,11 @@ class Call:
         return self.finished.status if self.finished else "open"
 
     @property
+    def held(self) -> bool:
+        """Whether it still waits for an approval."""
+        return self.finished is None and any(span.open for span in self.waits)
+
+    @property
     def failed(self) -> bool:
         """Whether it ended without doing what was asked."""
         return self.status not in ("ok", "open")

@@ -134,7 +134,7 @@ class _View:
         return _full(
             e=first,
             name=line(call.name, 80),
-            status=call.status,
+            status="held" if call.held else call.status,
             time=duration(ran) if call.attempts else "",
             tries=len(call.attempts) if len(call.attempts) > 1 else 0,
             args=self.arguments(started) if started else [],
@@ -235,14 +235,16 @@ def _flags(turn: Turn) -> list[list[str]]:
     flags: list[list[str]] = []
     if failed := sum(call.failed for call in turn.calls):
         flags.append(["bad", f"{failed} failed"])
-    if still := sum(call.status == "open" for call in turn.calls):
+    if still := sum(call.status == "open" and not call.held for call in turn.calls):
         flags.append(["warn", f"{still} without result"])
     mended = sum(bool(call.started and call.started.repairs) for call in turn.calls)
     if mended := mended + len(turn.reply.faults):
         flags.append(["warn", f"{mended} repaired"])
     if turn.reply.attempts > 1:
         flags.append(["warn", f"{turn.reply.attempts} attempts"])
-    if any(call.waits for call in turn.calls):
+    if any(call.held for call in turn.calls):
+        flags.append(["hold", "waits for approval"])
+    elif any(call.waits for call in turn.calls):
         flags.append(["hold", "approval"])
     if any(call.finished and call.finished.sub_run for call in turn.calls):
         flags.append(["quiet", "sub-agent"])

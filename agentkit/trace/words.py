@@ -14,11 +14,17 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    for big, small, size in (("min", "s", 60), ("h", "min", 3600), ("d", "h", 86400)):
-        part = whole % size * 60 // size if size < 86400 else whole % size // 3600
-        if whole < size * (60 if size < 3600 else 24) or big == "d":
-            return f"{whole // size} {big} {part} {small}" if part else f"{whole // size} {big}"
-    raise AssertionError("days have no end")
+    for big, small, size, part in (("min", "s", 60, 1), ("h", "min", 3600, 60)):
+        if whole < size * (60 if big == "min" else 24):
+            return _two_units(whole, big, size, small, part)
+    return _two_units(whole, "d", 86400, "h", 3600)
+
+
+def _two_units(seconds: int, big: str, size: int, small: str, part: int) -> str:
+    rest = seconds % size // part
+    if seconds >= size * 10 or not rest:
+        return f"{round(seconds / size)} {big}"
+    return f"{seconds // size} {big} {rest} {small}"
 
 
 def clock(seconds: float) -> str:
