@@ -1,4 +1,4 @@
-"""Runs that one can see: the run page, made from a stored log."""
+"""Traces: what can be read from the log of a run that has been, or is still going on."""
 
 from agentkit.trace.report import render_page
 
