@@ -102,7 +102,7 @@ def _marks(trace: RunTrace) -> dict[int, str]:
     for item in trace.items:
         if isinstance(item, Turn):
             turn = item.number
-        elif (kind := _mark(item)) and marks.get(turn + 1) != "break":
+        elif isinstance(item, Moment) and (kind := _mark(item)) and marks.get(turn + 1) != "break":
             marks[turn + 1] = kind
     return marks
 

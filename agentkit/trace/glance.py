@@ -21,7 +21,7 @@ from agentkit.messages import plain_text
 from agentkit.trace.content import Clip, Shown, line, pretty
 from agentkit.trace.marks import row_of
 from agentkit.trace.timeline import EDITS, PREFIX_BREAK
-from agentkit.trace.turns import Call, Moment, RunTrace, Turn, covered
+from agentkit.trace.turns import Call, Moment, RunTrace, Step, Turn, covered
 from agentkit.trace.words import (
     count,
     duration,
@@ -249,6 +249,8 @@ def _worth(trace: RunTrace) -> Iterable[tuple[str, str, str]]:
     for item in trace.items:
         if isinstance(item, Turn):
             _worth_of_turn(item, add)
+        elif isinstance(item, Step):
+            _worth_of_call(item.call, item.moment.event.seq, add)
         elif item.event.kind in EDITS:
             add("context edit", "edit", item.event.seq)
         elif isinstance(item.body, Noted) and item.body.topic == PREFIX_BREAK:

@@ -106,6 +106,7 @@ def _started(body: RunStarted) -> Row:
         ("limits", limits),
         ("parent run", body.parent_run or ""),
         ("parent call", body.parent_call or ""),
+        ("fork of", f"{body.forked_from}, event {body.forked_at}" if body.forked_from else ""),
     ]
     return Row(
         "Started",

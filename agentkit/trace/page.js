@@ -96,16 +96,16 @@
     return node;
   }
   function summary(run, data, node) {
-    if (data.k === "turn") {
+    if (data.k === "turn" || data.k === "step") {
       const used = (data.tools || []).flatMap(([name, times, bad], index) => [
         index ? "  " : "", h("span", { class: bad ? "bad" : "" }, times > 1 ? `${name} ×${times}` : name),
       ]);
       return h("summary", {},
-        h("span", { class: "n" }, String(data.n)),
+        h("span", { class: "n" }, data.n ? String(data.n) : "step"),
         h("span", { class: "gist" }, data.gist ? h("span", { class: "say", dir: "auto" }, data.gist) : "",
           used.length ? h("span", { class: "used" }, used) : "", (data.flags || []).map(flag)),
-        h("span", { class: "m" }, data.time), h("span", { class: "m wide" }, data.context),
-        h("span", { class: "m wide" }, data.cached), h("span", { class: "m wide" }, data.cost));
+        h("span", { class: "m" }, data.time), h("span", { class: "m wide" }, data.context || ""),
+        h("span", { class: "m wide" }, data.cached || ""), h("span", { class: "m wide" }, data.cost || ""));
     }
     if (data.k === "user") {
       return h("summary", {}, h("span", { class: "n" }, "user"), h("span", { class: "gist" }, h("span", { class: "say", dir: "auto" }, data.gist || "(no text)")));
@@ -122,7 +122,7 @@
     node.filled = true;
     const { data, run } = node;
     const body = h("div", { class: "body" });
-    if (data.k === "turn") body.append(...turn(run, data));
+    if (data.k === "turn" || data.k === "step") body.append(...turn(run, data));
     else if (data.k === "user") body.append(prose(data.text || "", "plain"), ...(data.artifacts || []).map(artifact));
     else body.append(...details(data));
     const place = h("p", { class: "fine" }, (data.facts || []).map(([name, words]) => h("span", { title: name }, words)), data.k === "note" ? "" : h("span", { title: "since the run began" }, `at ${data.t}`), anchor(run, data.e));
@@ -164,6 +164,7 @@
     if (data.written) put("as written", pre(data.written));
     for (const note of data.notes || []) put("", aside(run, note, false));
     for (const [seq, shown] of data.results || []) put("result", h("pre", { class: `result ${tone === "bad" ? "bad" : ""}`, id: id(run, seq), dir: "auto", tabindex: 0 }, pieces(shown)));
+    if (data.same) put("", h("div", { class: "text quiet" }, `the result of the identical call ${data.same}`));
     if (data.artifacts) put(data.artifacts.length > 1 ? "files" : "file", data.artifacts.map(artifact));
     node.append(lines);
     if (data.sub) node.append(nested(data.sub));

@@ -27,7 +27,7 @@ from agentkit.events import (
     ToolStarted,
     UserMessage,
 )
-from agentkit.trace.turns import Call, Moment, Revision, RunState, RunTrace, Span, Turn
+from agentkit.trace.turns import Call, Item, Moment, Revision, RunState, RunTrace, Span, Step, Turn
 
 PREFIX_BREAK = "prefix_break"
 """Topic of the note that a prompt did not begin with the one before it."""
@@ -127,6 +127,17 @@ class _OpenTurn:
         return Turn(self.number, self.moment, self.reply, self.span, calls, tuple(self.notes))
 
 
+@dataclass(slots=True)
+class _OpenStep:
+    """A step while its events are being read."""
+
+    moment: Moment
+    call: _OpenCall
+
+    def done(self) -> Step:
+        return Step(self.moment, self.call.done())
+
+
 class _Fold:
     """Takes the events one by one."""
 
@@ -134,7 +145,7 @@ class _Fold:
         self._began = began
         self._time = 0.0
         self._asked = 0.0  # since when the model may have been at work
-        self._items: list[Moment | _OpenTurn] = []
+        self._items: list[Moment | _OpenTurn | _OpenStep] = []
         self._turn: _OpenTurn | None = None
         self._turns = 0
         self._calls: dict[str, _OpenCall] = {}
@@ -153,6 +164,8 @@ class _Fold:
         self._last = moment
         body = event.body
         call = self._calls.get(str(getattr(body, "call_id", "")))
+        if isinstance(body, ToolStarted | ToolFinished) and call is None:
+            call = self._step(moment, body)
         if isinstance(body, Replied):
             self._reply(moment, body)
         elif call is not None:
@@ -177,6 +190,11 @@ class _Fold:
         self._items.append(self._turn)
         self._calls.update({call.call_id: call for call in calls})
         self._state = "running"
+
+    def _step(self, moment: Moment, body: ToolStarted | ToolFinished) -> _OpenCall:
+        call = self._calls[body.call_id] = _OpenCall(body.call_id, body.name, "")
+        self._items.append(_OpenStep(moment, call))
+        return call
 
     def _between(self, moment: Moment, before: float) -> None:
         self._items.append(moment)
@@ -221,7 +239,7 @@ class _Fold:
         self._cut(self._time)
         for call in self._calls.values():
             call.stop_waiting(self._time, unanswered=True)
-        items = tuple(item.done() if isinstance(item, _OpenTurn) else item for item in self._items)
+        items = tuple(item if isinstance(item, Moment) else item.done() for item in self._items)
         turns = tuple(item for item in items if isinstance(item, Turn))
         return RunTrace(
             run_id=self._last.event.run_id,
@@ -234,13 +252,23 @@ class _Fold:
             state=self._state,
             last=self._last,
             turns=turns,
-            calls=tuple(call for turn in turns for call in turn.calls),
+            calls=tuple(call for item in items for call in _calls(item)),
         )
 
 
 def as_json(value: Any) -> Any:
     """Return a value as it would be after a way through a store: plain JSON."""
     return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS))
+
+
+def _calls(item: Item) -> tuple[Call, ...]:
+    match item:
+        case Turn(calls=calls):
+            return calls
+        case Step(call=call):
+            return (call,)
+        case _:
+            return ()
 
 
 def steps_of(body: ToolStarted) -> tuple[tuple[str, str], ...]:

@@ -109,8 +109,16 @@ class Turn:
         return covered([self.span, *(span for call in self.calls for span in call.attempts)])
 
 
-Item = Turn | Moment
-"""A row of the page: a turn, or an event that stands between turns."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A call that no reply asked for: a step of a workflow."""
+
+    moment: Moment
+    call: Call
+
+
+Item = Turn | Step | Moment
+"""A row of the page: a turn, a step, or an event that stands between turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +145,7 @@ class RunTrace:
         state: how it stands at the end of the log.
         last: the last event.
         turns: the turns among its rows.
-        calls: the calls of all turns.
+        calls: the calls of all turns and steps, in order.
     """
 
     run_id: str

@@ -13,13 +13,13 @@ from typing import Any
 
 import orjson
 
-from agentkit.events import ArtifactRef, ToolFinished, ToolStarted, UserMessage
+from agentkit.events import ArtifactRef, Replied, ToolFinished, ToolStarted, UserMessage
 from agentkit.messages import Content, Image, Text, plain_text
 from agentkit.trace.content import Clip, Shown, gist, line, pretty
 from agentkit.trace.marks import Row, row_of
 from agentkit.trace.pictures import from_data_uri
 from agentkit.trace.timeline import as_json, steps_of
-from agentkit.trace.turns import Call, Item, Moment, RunTrace, Turn
+from agentkit.trace.turns import Call, Item, Moment, RunTrace, Step, Turn
 from agentkit.trace.words import clock, count, duration, joined, money, percent, plural, short, size
 
 _STEP_MARKS = {"done": "●", "in_progress": "◐", "pending": "○"}
@@ -63,6 +63,8 @@ class _View:
     def item(self, item: Item) -> dict[str, Any]:
         if isinstance(item, Turn):
             return self.turn(item)
+        if isinstance(item, Step):
+            return self.step(item)
         if isinstance(item.body, UserMessage):
             return self.user(item, item.body.content)
         return self.note(item)
@@ -115,13 +117,26 @@ class _View:
             context=short(reply.usage.input),
             cached=percent(reply.usage.cached_share),
             cost=money(reply.cost_usd),
-            flags=_flags(turn),
+            flags=_flags(turn.calls, turn.reply),
             facts=_facts(turn),
             faults=[self.clip(fault) for fault in reply.faults],
             thinking=self.clip(message.thinking),
             text=self.clip(message.content),
             calls=[self.call(call) for call in turn.calls],
             notes=[self.note(note) for note in turn.notes],
+        )
+
+    def step(self, step: Step) -> dict[str, Any]:
+        call = step.call
+        return _full(
+            k="step",
+            e=step.moment.event.seq,
+            t=clock(step.moment.time),
+            gist=line(call.call_id),
+            tools=_tools([call]),
+            time=duration(sum(span.seconds for span in call.attempts)),
+            flags=_flags([call]),
+            calls=[self.call(call)],
         )
 
     def call(self, call: Call) -> dict[str, Any]:
@@ -144,6 +159,7 @@ class _View:
             results=[[m.event.seq, self.result(m.body)] for m in results],
             artifacts=[self.artifact(ref) for ref in finished.artifacts] if finished else [],
             sub=self.sub_run(finished) if finished else None,
+            same=line(finished.same_as, 60) if finished else "",
         )
 
     def result(self, body: Any) -> Shown:
@@ -230,23 +246,23 @@ def _tools(calls: Sequence[Call]) -> list[list[Any]]:
     return list(tools.values())
 
 
-def _flags(turn: Turn) -> list[list[str]]:
+def _flags(calls: Sequence[Call], reply: Replied | None = None) -> list[list[str]]:
     """What is worth a look in a turn: tone and words."""
     flags: list[list[str]] = []
-    if failed := sum(call.failed for call in turn.calls):
+    if failed := sum(call.failed for call in calls):
         flags.append(["bad", f"{failed} failed"])
-    if still := sum(call.status == "open" and not call.held for call in turn.calls):
+    if still := sum(call.status == "open" and not call.held for call in calls):
         flags.append(["warn", f"{still} without result"])
-    mended = sum(bool(call.started and call.started.repairs) for call in turn.calls)
-    if mended := mended + len(turn.reply.faults):
+    mended = sum(bool(call.started and call.started.repairs) for call in calls)
+    if mended := mended + (len(reply.faults) if reply else 0):
         flags.append(["warn", f"{mended} repaired"])
-    if turn.reply.attempts > 1:
-        flags.append(["warn", f"{turn.reply.attempts} attempts"])
-    if any(call.held for call in turn.calls):
+    if reply and reply.attempts > 1:
+        flags.append(["warn", f"{reply.attempts} attempts"])
+    if any(call.held for call in calls):
         flags.append(["hold", "waits for approval"])
-    elif any(call.waits for call in turn.calls):
+    elif any(call.waits for call in calls):
         flags.append(["hold", "approval"])
-    if any(call.finished and call.finished.sub_run for call in turn.calls):
+    if any(call.finished and call.finished.sub_run for call in calls):
         flags.append(["quiet", "sub-agent"])
     return flags
 
