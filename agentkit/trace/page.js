@@ -289,8 +289,12 @@
     return `${Object.values(value).map((one) => haystack(one, seen)).join("\n")}\n${below}`;
   }
   let wanted = "";
+  let soon;
   function search() {
-    wanted = $("find").value.trim().toLowerCase();
+    clearTimeout(soon);
+    const words = $("find").value.trim().toLowerCase();
+    if (words === wanted) return;
+    wanted = words;
     finish();
     let hits = 0;
     for (const node of rows) {
@@ -350,14 +354,13 @@
     if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
     if (event.target === $("find")) {
       if (event.key === "Escape") { $("find").value = ""; search(); $("find").blur(); }
-      if (event.key === "Enter") { const node = move(event.shiftKey ? -1 : 1); if (node) { open(node, true); mark(); } }
+      if (event.key === "Enter") { search(); const node = move(event.shiftKey ? -1 : 1); if (node) { open(node, true); mark(); } }
       return;
     }
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
     const act = KEYS[event.key];
     if (act) { event.preventDefault(); act(); }
   });
-  let soon;
   $("find").addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(search, 120); });
   $("theme").addEventListener("click", theme);
   $("help").addEventListener("click", KEYS["?"]);

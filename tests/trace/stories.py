@@ -30,6 +30,24 @@ from agentkit.events import (
 from agentkit.messages import Assistant, ToolCall
 from agentkit.usage import Limits, Usage
 
+ANSWER = """\
+## Inflation in 2025
+
+Spain had the **highest** rate, France the lowest.
+
+| Country | Rate | Source |
+|---|---|---|
+| Germany | 2.1 % | destatis.de |
+| France | 1.9 % | insee.fr |
+| Spain | 2.4 % | ine.es |
+
+The chart is `rates.png`."""
+CODE = """\
+import matplotlib.pyplot as plt
+
+rates = {"DE": 2.1, "FR": 1.9, "ES": 2.4}
+plt.bar(rates.keys(), rates.values())
+plt.savefig("rates.png")"""
 BEGAN = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 
 
@@ -171,8 +189,8 @@ async def eventful(store):
             ("s1", "search", '{"query": "Inflationsrate 2025"}'),
             ("s2", "search", '{"query": "taux d\'inflation 2025"}'),
             ("s3", "search", "{'query': 'inflación 2025'"),
-            thinking="Three countries, three languages. Statistics offices publish in their own language, "
-            "so one query each will find more than one in English.",
+            thinking="Three countries, three languages. Statistics offices publish in their own "
+            "language, so one query each will find more than one in English.",
             prompt=2100,
             output=240,
             seconds=2.2,
@@ -350,10 +368,9 @@ async def eventful(store):
             seconds=1.4,
         ),
     )
-    code = "import matplotlib.pyplot as plt\n\nrates = {'DE': 2.1, 'FR': 1.9, 'ES': 2.4}\nplt.bar(rates.keys(), rates.values())\nplt.savefig('rates.png')"
     story.at(
         second + 33.1,
-        start("d1", "execute_code", {"code": code}),
+        start("d1", "execute_code", {"code": CODE}),
         start("d2", "execute_code", {"code": "1/0"}),
     )
     story.at(
@@ -361,7 +378,7 @@ async def eventful(store):
         finish(
             "d2",
             "execute_code",
-            'Traceback (most recent call last):\n  File "cell", line 1\nZeroDivisionError: division by zero',
+            "Traceback (most recent call last):\nZeroDivisionError: division by zero",
             status="error",
             seconds=0.3,
         ),
@@ -390,7 +407,7 @@ async def eventful(store):
     story.at(
         second + 37,
         replied(
-            "## Inflation in 2025\n\nSpain had the **highest** rate, France the lowest.\n\n| Country | Rate | Source |\n|---|---|---|\n| Germany | 2.1 % | destatis.de |\n| France | 1.9 % | insee.fr |\n| Spain | 2.4 % | ine.es |\n\nThe chart is `rates.png`.",
+            ANSWER,
             thinking="All steps are done.",
             prompt=3600,
             cached=1024,
@@ -402,7 +419,7 @@ async def eventful(store):
     story.at(
         second + 37.02,
         RunFinished(
-            output=story.events[-2].body.message.content,
+            output=ANSWER,
             turns=6,
             usage=Usage(),
             cost_usd=0.04,
@@ -492,7 +509,7 @@ async def ended(store, how):
         16.0,
         RunFailed(
             error="BalanceExhausted",
-            message="The account has no balance (HTTP 429, code 1113). Waiting does not cure this: recharge, then `agentkit resume` the run.",
+            message="The account has no balance (HTTP 429, code 1113). Waiting does not cure this.",
         ),
     )
     return await story.keep(store)
