@@ -43,7 +43,7 @@ class Axis:
             width = min(length, most) if (begin, end) in idle else length
             self._times.append(end)
             self._places.append(self._places[-1] + width)
-        self._scale = 100 / (self._places[-1] or 1.0)
+        self._scale = 100 / max(self._places[-1], 1e-9)
 
     def x(self, time: float) -> float:
         """Return where a time lies, in per cent."""

@@ -241,10 +241,10 @@ def _held(trace: RunTrace) -> list[str]:
 
 def _worth(trace: RunTrace) -> Iterable[tuple[str, str, str]]:
     """What is worth a look: how many of a thing there are, and where the first one is."""
-    found: dict[tuple[str, str], list[int]] = {}
+    found: dict[tuple[str, str, bool], list[int]] = {}
 
-    def add(noun: str, tone: str, seq: int, times: int = 1) -> None:
-        found.setdefault((noun, tone), []).extend([seq] * times)
+    def add(noun: str, tone: str, seq: int, times: int = 1, *, title: bool = False) -> None:
+        found.setdefault((noun, tone, title), []).extend([seq] * times)
 
     for item in trace.items:
         if isinstance(item, Turn):
@@ -255,9 +255,9 @@ def _worth(trace: RunTrace) -> Iterable[tuple[str, str, str]]:
             add("context edit", "edit", item.event.seq)
         elif isinstance(item.body, Noted) and item.body.topic == PREFIX_BREAK:
             add("prefix break", "warn", item.event.seq)
-    for (noun, tone), seqs in found.items():
+    for (noun, tone, title), seqs in found.items():
         told = plural(len(seqs), noun)
-        if noun[:1].isupper():  # a note's title
+        if title:
             told = line(noun, 60) if len(seqs) == 1 else f"{line(noun, 60)} ×{len(seqs)}"
         yield told, f"e{seqs[0]}", tone
 
@@ -272,7 +272,7 @@ def _worth_of_turn(turn: Turn, add: Callable[..., None]) -> None:
         _worth_of_call(call, seq, add)
     for note in turn.notes:
         if isinstance(note.body, Noted):
-            add(row_of(note.body).title, "warn", note.event.seq)
+            add(row_of(note.body).title, "warn", note.event.seq, title=True)
 
 
 def _worth_of_call(call: Call, seq: int, add: Callable[..., None]) -> None:

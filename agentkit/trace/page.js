@@ -163,7 +163,7 @@
     if (data.repairs) put("repaired", data.repairs.map((repair) => h("div", { class: "text warn" }, pieces(repair))));
     if (data.written) put("as written", pre(data.written));
     for (const note of data.notes || []) put("", aside(run, note, false));
-    for (const [seq, shown] of data.results || []) put("result", h("pre", { class: `result ${tone === "bad" ? "bad" : ""}`, id: id(run, seq), dir: "auto", tabindex: 0 }, pieces(shown)));
+    for (const [seq, shown] of data.results || []) put("result", h("pre", { class: `result ${tone === "bad" ? "bad" : ""}`, id: seq === null ? "" : id(run, seq), dir: "auto", tabindex: 0 }, pieces(shown)));
     if (data.same) put("", h("div", { class: "text quiet" }, `the result of the identical call ${data.same}`));
     if (data.artifacts) put(data.artifacts.length > 1 ? "files" : "file", data.artifacts.map(artifact));
     node.append(lines);
@@ -198,7 +198,7 @@
   const parents = new Map();
   function locate(run, seen) {
     for (const data of runs[run].rows) {
-      const put = (seq) => { if (seq !== undefined) places.set(id(run, seq), { run, row: data }); };
+      const put = (seq) => { if (seq !== undefined && seq !== null) places.set(id(run, seq), { run, row: data }); };
       put(data.e);
       for (const note of data.notes || []) put(note.e);
       for (const one of data.calls || []) {

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def _clips(runs: Sequence[RunTrace]) -> Iterable[int]:
     return _CLIPS[next(fitting, len(_CLIPS) - 1) :]
 
 
+@cache
 def _template() -> Any:
     try:
         import jinja2  # noqa: PLC0415 - an extra

@@ -127,16 +127,23 @@ class _View:
         )
 
     def step(self, step: Step) -> dict[str, Any]:
-        call = step.call
+        call, own = step.call, step.moment.event.seq
+        shown = self.call(call)
+        if shown.get("e") == own:  # the row is that event's place
+            del shown["e"]
+        shown["notes"] = [note for note in shown.get("notes", ()) if note["e"] != own]
+        shown["results"] = [
+            [None if seq == own else seq, text] for seq, text in shown.get("results", ())
+        ]
         return _full(
             k="step",
-            e=step.moment.event.seq,
+            e=own,
             t=clock(step.moment.time),
             gist=line(call.call_id),
             tools=_tools([call]),
             time=duration(sum(span.seconds for span in call.attempts)),
             flags=_flags([call]),
-            calls=[self.call(call)],
+            calls=[shown],
         )
 
     def call(self, call: Call) -> dict[str, Any]:

@@ -50,20 +50,23 @@ class Chromium:
         self._thread.join()
         self._loop.close()
 
-    def look(self, path, steps, *, width=1280, theme="light", anchor=""):
-        """Open a page, take the steps on it, and fail if it did what no page may do."""
-        return self._run(self._look(path, steps, width, theme, anchor))
+    def look(self, path, steps, *, width=1280, theme="light", anchor="", refusals=False):
+        """Open a page, take the steps on it, and fail if it did what no page may do.
 
-    async def _look(self, path, steps, width, theme, anchor):
-        async with self._tab(width, theme) as (tab, faults):
+        The browser tells on its console what it refused; `refusals` says that this is expected.
+        """
+        return self._run(self._look(path, steps, (width, theme), anchor, refusals))
+
+    async def _look(self, path, steps, screen, anchor, refusals):
+        async with self._tab(*screen) as (tab, faults):
             await tab.goto(path.as_uri() + anchor)
             result = await steps(tab)
-        assert faults == []
+        assert [one for one in faults if not (refusals and one.startswith("console: "))] == []
         return result
 
     @asynccontextmanager
     async def _tab(self, width, theme):
-        faults = []
+        faults, requests = [], []
         context = await self._browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
         )
@@ -73,15 +76,13 @@ class Chromium:
             tab.on("console", lambda message: faults.append(f"console: {message.text}"))
             tab.on("pageerror", lambda error: faults.append(f"error: {error}"))
             tab.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
-            tab.on(
-                "request",
-                lambda request: (
-                    None
-                    if request.url.startswith(("file:", "data:"))
-                    else faults.append(f"request: {request.url}")
-                ),
-            )
+            tab.on("request", lambda request: requests.append(request))  # noqa: PLW0108 - playwright marks its handlers
             yield tab, faults
+            faults += [
+                f"request: {request.url}"
+                for request in requests
+                if not request.url.startswith(("file:", "data:")) and request.failure != "csp"
+            ]
         finally:
             await context.close()
 
