@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from agentkit.agent.output import Finish
 from agentkit.agent.restore import changed, differences
 from agentkit.agent.run import Parts, Run, Subscriber
-from agentkit.config import Settings
 from agentkit.context import Context
 from agentkit.errors import RunNotFound
 from agentkit.events import Event, RunResumed, RunStarted, new_run_id
 from agentkit.model import Model
-from agentkit.store import SQLiteStore, Store
+from agentkit.store import Store, open_store
 from agentkit.tool import Dispatcher, Tool, collect, definitions
 from agentkit.usage import Left
 
@@ -118,7 +117,7 @@ async def kept_in(store: Store | None) -> AsyncGenerator[Store]:
     if store is not None:
         yield store
         return
-    made = SQLiteStore(Settings.load().home)
+    made = open_store()
     try:
         yield made
     finally:
@@ -144,7 +143,7 @@ async def _go_on(
 ) -> None:
     """Fold the log into the run, and log that it goes on here."""
     for event in events:
-        run.apply(event)
+        run.apply(event, event.body)
     store, model = run.parts.store, run.parts.model
     before = run.standing.identity
     after = RunResumed(

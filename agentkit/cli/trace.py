@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from agentkit.config import Settings
 from agentkit.errors import ConfigError
-from agentkit.store import SQLiteStore
+from agentkit.store import open_store
 from agentkit.trace import render_page
 
 
@@ -43,7 +42,7 @@ def trace(*, run: str, output: Path | None, opened: bool) -> None:
 
 
 async def _page(run: str) -> bytes:
-    store = SQLiteStore(Settings.load().home)
+    store = open_store()
     try:
         return await render_page(store, run)
     finally:

@@ -15,7 +15,7 @@ import orjson
 from pydantic_core import from_json, to_json
 
 from agentkit.tool.advice import form, place, schema_at, show, types_of, types_of_value
-from agentkit.tool.base import ArgumentFault, Problem, Tool
+from agentkit.tool.base import REDACTED, ArgumentFault, Problem, Tool
 from agentkit.tool.results import describe
 
 _NOTHING = object()  # null is a value
@@ -47,6 +47,11 @@ def bind(tool: Tool, text: str) -> Arguments:
         ArgumentFault: and nothing else, whatever the text.
     """
     given, repairs = parse(text, tool)
+    if lost := [name for name in tool.redact if given.get(name) == REDACTED]:
+        raise ArgumentFault(
+            f"Nothing was run: {', '.join(lost)} of {tool.name} was redacted from the log and is "
+            "not known any more. Send the call again with the true value."
+        )
     try:
         keywords = _validate(tool, given)
     except ArgumentFault as first:

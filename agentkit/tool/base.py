@@ -129,6 +129,9 @@ class ArgumentFault(ToolError):
         self.problems = problems
 
 
+REDACTED = "[redacted]"
+"""What stands in the log for the value of a parameter that `redact` names."""
+
 Validate = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Turns decoded JSON arguments into keyword arguments, or raises ArgumentFault."""
 
@@ -163,6 +166,7 @@ class Tool:
         retries: how often a call that failed is made again.
         process: whether `function` runs in a process of its own, for work that keeps a core busy.
         concurrent: calls of one object's method need no order: binding makes no group.
+        redact: parameters whose values are kept out of the log (`agentkit.tool.redact`).
         receiver: what the unbound method of a class still has to be bound to; None once it is
             bound, and for every other tool.
     """
@@ -187,6 +191,7 @@ class Tool:
     retries: int = 0
     process: bool = False
     concurrent: bool = False
+    redact: tuple[str, ...] = ()
     receiver: Literal["instance", "class"] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

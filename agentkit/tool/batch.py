@@ -18,6 +18,7 @@ from agentkit.events import (
     ToolFinished,
     ToolStarted,
 )
+from agentkit.log import ids
 from agentkit.messages import ToolCall
 from agentkit.tool.asking import Asking, Past
 from agentkit.tool.base import Artifact
@@ -218,7 +219,8 @@ class Batch:
             self._skip(execution)
         else:
             self._running.add(execution)
-            execution.begin(self._emit, self._finish)
+            with ids(call_id=execution.call.id):
+                execution.begin(self._emit, self._finish)
 
     def _skip(self, execution: Execution) -> None:
         execution.conclude(Outcome("cancelled", "Cancelled before it started; nothing was run."))

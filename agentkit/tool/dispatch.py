@@ -18,6 +18,7 @@ from agentkit.tool.early import Early
 from agentkit.tool.execution import Emit
 from agentkit.tool.intake import Intake
 from agentkit.tool.policy import DispatchPolicy
+from agentkit.tool.redact import redacted
 from agentkit.tool.slots import INSIDE, slots_of
 from agentkit.tool.watch import watch_of
 from agentkit.tool.workshop import Workshop
@@ -56,6 +57,7 @@ class Dispatcher:
         limits_left: Callable[[], Left] | None = None,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._redacts = any(tool.redact for tool in self._tools.values())
         self._policy = policy or DispatchPolicy()
         self._run_id = run_id
         self._approval = approval
@@ -69,6 +71,10 @@ class Dispatcher:
         if self._entered is None:
             raise RuntimeError("A Dispatcher is used in `async with`.")
         return self._entered
+
+    def redacted(self, body: Body) -> Body:
+        """Return a body as it may be stored: without the arguments that tools declare secret."""
+        return redacted(body, self._tools) if self._redacts else body
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()

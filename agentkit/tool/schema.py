@@ -110,8 +110,9 @@ def raw_tool(
         ToolDefinitionError: a name that GLM does not take, a flag that does not fit, or a schema
             that is none or does not describe an object.
     """
-    _check_name(name)
+    check_name(name)
     fields = checked(name, **flags)
+    _check_redact(name, fields.get("redact", ()), parameters)
     if flags.get("process"):
         check_process(name, function, None)
     return Tool(
@@ -137,7 +138,7 @@ def _make(target: object, options: _Options) -> Tool:
             f"A tool is made of a function or a callable, got {target!r}: {hint}."
         )
     name = options.name or _name_of(target)
-    _check_name(name)
+    check_name(name)
     fields = checked(name, **options.flags)
     if receiver is None and _is_method(target):
         receiver = "class" if _first_parameter(target) == "cls" else "instance"
@@ -151,6 +152,7 @@ def _make(target: object, options: _Options) -> Tool:
     fields["group"] = options.flags.get("group") or (
         None if options.concurrent else _group_of(target)
     )
+    _check_redact(name, fields.get("redact", ()), described.parameters)
     return Tool(
         name=name,
         description=said.description,
@@ -165,12 +167,22 @@ def _make(target: object, options: _Options) -> Tool:
     )
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ToolDefinitionError unless GLM takes the name."""
     if not _NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"Tool name {name!r}: GLM takes 1 to 64 of the letters a-z, A-Z, digits, '_' and '-'. "
             "Give another with name=..."
         )
+
+
+def _check_redact(name: str, redact: tuple[str, ...], schema: Mapping[str, Any]) -> None:
+    for parameter in redact:
+        if parameter not in schema.get("properties", {}):
+            raise ToolDefinitionError(
+                f"Tool {name!r}: redact={redact!r}, but it has no parameter {parameter!r}. The "
+                f"model fills in {sorted(schema.get('properties', {}))}."
+            )
 
 
 def _name_of(target: Any) -> str:
