@@ -9,7 +9,7 @@ from agentkit.trace.timeline import EDITS, PREFIX_BREAK
 from agentkit.trace.turns import Moment, RunTrace, Turn
 from agentkit.trace.words import count, percent, short
 
-_MOST_COLUMNS = 240
+_MOST_COLUMNS = 160
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ LANE = 20
 _BLOCK_GAP = 10
 _MOST_LANES = 10  # of one block; calls beyond share the last one
 _MOST_BLOCKS = 8  # of sub-agents
-_MOST_BARS = 1500  # beyond, bars that are thinner than a pixel or two are joined
-_THIN = 0.2
+_MOST_BARS = 1000  # beyond, bars that are thinner than a pixel or two are joined
+_THIN = 0.35  # per cent of width
 _LABEL_FROM = 5.0  # per cent of width from which a bar can carry a name
 
 
