@@ -26,6 +26,7 @@ COMMANDS = {
     "runs": "agentkit.cli.runs:runs",
     "setup": "agentkit.cli.setup_command:setup",
     "tools": "agentkit.cli.tools:tools",
+    "trace": "agentkit.cli.trace:trace",
 }
 
 INTERRUPTED = 130
