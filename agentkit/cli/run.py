@@ -109,7 +109,7 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     async def main() -> None:
         store = open_store()
         try:
-            agent = await _agent(store, run_id, path, options, view)
+            agent = await agent_of(store, run_id, path, options, view)
             job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
             outcome = await execute(job, view, as_json=as_json, artifacts=artifacts)
         finally:
@@ -119,14 +119,19 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     asyncio.run(main())
 
 
-async def _agent(
-    store: Store, run_id: str, path: str | None, options: dict[str, Any], view: View
+async def agent_of(
+    store: Store, run_id: str, path: str | None, options: dict[str, Any], view: View | None
 ) -> Agent[Any]:
+    """Return the agent that goes on with a run: named, or as the command in its log made it.
+
+    Raises:
+        ConfigError: the log has no command, or `path` names no agent.
+    """
     if path is None:
         command = command_of(await store.load(run_id))
         changed = command.changed(given(options))
-        agent = changed.agent(terminal_approver(view), terminal_elicit(view.hidden))
-        return replace(agent, store=store)
+        asking = (terminal_approver(view), terminal_elicit(view.hidden)) if view else (None, None)
+        return replace(changed.agent(*asking), store=store)
     (found,) = named(path)
     if not isinstance(found, Agent):
         raise ConfigError(f"--agent {path}: expected an Agent, got {type(found).__name__}.")
