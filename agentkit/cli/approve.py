@@ -10,7 +10,8 @@ import orjson
 from agentkit.cli.live import View
 from agentkit.tool import Answer, Approver, Question
 
-_CHOICES = "[y]es, [n]o, [a]lways this tool, [d]eny always, [l]ater"
+CHOICES = "[y]es, [n]o, [a]lways this tool, [d]eny always, [l]ater"
+"""How a question is answered: by the first letter of one of these."""
 _LONGEST = 2000
 
 
@@ -26,15 +27,20 @@ def terminal_approver(view: View) -> Approver | None:
     return ask
 
 
-def _ask(question: Question) -> Answer | None:
+def put(question: Question) -> None:
+    """Show a question on stderr; `CHOICES` says how it is answered."""
     arguments = orjson.dumps(question.arguments, default=str, option=orjson.OPT_INDENT_2).decode()
     if len(arguments) > _LONGEST:
         arguments = f"{arguments[:_LONGEST]}... ({len(arguments)} characters)"
     why = f" ({question.reason})" if question.reason else ""
     click.secho(f"\nAllow {question.tool}{why}?", fg="yellow", bold=True, err=True)
     click.echo(click.unstyle(arguments), err=True)
+
+
+def _ask(question: Question) -> Answer | None:
+    put(question)
     while True:
-        said = click.prompt(_CHOICES, default="n", err=True).strip().lower()
+        said = click.prompt(CHOICES, default="n", err=True).strip().lower()
         match said[:1]:
             case "y" | "a":
                 return Answer(approved=True, remember=said[0] == "a")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -26,10 +27,23 @@ def terminal_elicit(
         return None
 
     async def ask(question: Elicitation) -> Mapping[str, Any] | None:
-        with hidden():
-            return _ask(question)
+        with hidden(), _interruptible():
+            try:
+                return _ask(question)
+            except click.Abort:
+                return None
 
     return ask
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Let Ctrl-C end a question although the event loop, which has the signal, stands still."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _ask(question: Elicitation) -> Mapping[str, Any] | None:

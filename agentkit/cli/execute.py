@@ -73,8 +73,9 @@ async def execute(job: Job, view: View, *, as_json: bool, artifacts: Path) -> Ou
                 _write(dump_line(event))
 
     opening = job.agent.open(subscriber, run_id=job.run_id, accept_changes=job.accept_changes)
-    with _terminated_like_interrupted(), view.shown():
+    with terminated_like_interrupted(), view.shown():
         async with opening as run:
+            view.catch_up(run.events)
             if job.note is not None:
                 await run.append([job.note])
             await run.answer(job.answers)
@@ -84,7 +85,7 @@ async def execute(job: Job, view: View, *, as_json: bool, artifacts: Path) -> Ou
         if last:
             _write(_with_paths(last[0], paths))
     elif not result.pending:
-        _answer(result.output)
+        answer(result.output)
     return Outcome(result, paths)
 
 
@@ -104,7 +105,8 @@ def summarize(outcome: Outcome) -> None:
         raise click.exceptions.Exit(PAUSED)
 
 
-def _answer(output: Any) -> None:
+def answer(output: Any) -> None:
+    """Print a run's output on stdout: as Markdown on a terminal, else as it is."""
     text = output if isinstance(output, str) else orjson.dumps(output, default=str).decode()
     if not sys.stdout.isatty():
         click.echo(text)
@@ -129,29 +131,6 @@ def _with_paths(event: Event, paths: tuple[Path, ...]) -> bytes:
 
 @contextmanager
 def terminated_like_interrupted() -> Generator[None]:
-    """Let SIGTERM end the run as Ctrl-C does: the log says so and no container stays."""
-    task = asyncio.current_task()
-    assert task is not None
-    terminated: list[bool] = []
-
-    def terminate() -> None:
-        terminated.append(True)
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, terminate)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if terminated:
-            raise click.exceptions.Exit(TERMINATED) from None
-        raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Generator[None]:
     """Let SIGTERM end the run as Ctrl-C does: the log says so and no container stays."""
     task = asyncio.current_task()
     assert task is not None

@@ -15,6 +15,7 @@ from agentkit.errors import AgentkitError, ConfigError
 from agentkit.log import add_ids
 
 COMMANDS = {
+    "chat": "agentkit.cli.chat:chat",
     "demo": "agentkit.cli.demo:demo",
     "diff": "agentkit.cli.fork:diff",
     "doctor": "agentkit.cli.doctor:doctor",
@@ -55,6 +56,7 @@ def cli() -> None:
     \b
     agentkit demo                      see it work, without a key
     agentkit run "task" --tools code   run an agent
+    agentkit chat                      a conversation with one
     agentkit runs list                 what ran, and how it went on
     agentkit doctor                    what is here and what is missing
 

@@ -35,7 +35,7 @@ def trace(*, run: str, output: Path | None, opened: bool) -> None:
     """
     page = asyncio.run(_page(run))
     path = output or Path(f"run-{run}.html")
-    _write(path, page)
+    write_page(path, page)
     click.echo(str(path))
     if opened:
         click.launch(str(path.resolve()))
@@ -49,8 +49,12 @@ async def _page(run: str) -> bytes:
         await store.close()
 
 
-def _write(path: Path, page: bytes) -> None:
-    """Write the page whole or not at all: an older one stays until the new one is there."""
+def write_page(path: Path, page: bytes) -> None:
+    """Write the page whole or not at all: an older one stays until the new one is there.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
     draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         try:

@@ -69,7 +69,7 @@ def test_help_names_every_command_and_each_command_has_help(tmp_path):
 def test_run_prints_the_answer_on_stdout_and_the_cost_on_stderr(tmp_path):
     code, out, err = call("run", "say hello", home=tmp_path, script=["hello"])
     assert (code, out) == (0, "hello\n")
-    assert "1 turns" in err
+    assert "1 turn ·" in err
     assert "$0.0" in err
 
 
