@@ -127,7 +127,7 @@ class Conversation:
                 await asyncio.wait([task])
         self.failed = True
         if task.cancelled():
-            self.say("Cancelled. /continue goes on, /undo takes the message back.", "yellow")
+            self.say("/continue goes on, /undo takes the message back.", "yellow")
         elif isinstance(error := task.exception(), AgentkitError):
             self.say(f"Error: {error}", "red")
         else:

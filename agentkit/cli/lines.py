@@ -214,12 +214,16 @@ def _bindings() -> KeyBindings:
 
 
 def _piped() -> Callable[[str], str]:
-    # A stream of its own: closing sys.stdin at the end would wait for a thread that reads it.
-    rows = os.fdopen(os.dup(0), encoding="utf-8", errors="surrogateescape")
+    # Not sys.stdin: closing it at the end would wait for a thread that reads it.
+    data = bytearray()
 
     def next_line(prompt: str) -> str:  # noqa: ARG001 - nobody is there to see it
-        if row := rows.readline():
-            return row.rstrip("\n")
-        raise EOFError
+        while b"\n" not in data and (more := os.read(0, 65536)):
+            data.extend(more)
+        if not data:
+            raise EOFError
+        row, _, rest = bytes(data).partition(b"\n")
+        data[:] = rest
+        return row.decode("utf-8", "surrogateescape").rstrip("\r")
 
     return next_line

@@ -27,7 +27,6 @@ from agentkit.events import (
     Reminder,
     Replied,
     ReplyRestarted,
-    RunFailed,
     RunInterrupted,
     RunPaused,
     RunResumed,
@@ -68,6 +67,7 @@ class View:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+        self._is_shown = False
         self._standing = Standing()
         self._running: dict[str, _Running] = {}
         self._tail = ""
@@ -84,35 +84,42 @@ class View:
         """Show the view while the context is entered."""
         self._wait()
         self._running.clear()
-        if not self._console.is_terminal:
+        self._is_shown = self._console.is_terminal
+        self._draw()
+        try:
             yield
-            return
-        with Live(
-            get_renderable=self._render,
-            console=self._console,
-            refresh_per_second=8,
-            transient=True,
-            redirect_stdout=False,
-        ) as live:
-            self._live = live
-            try:
-                yield
-            finally:
-                self._live = None
-        if plan := self._standing.plan:
+        finally:
+            self._is_shown = False
+            self._erase()
+        if self._console.is_terminal and (plan := self._standing.plan):
             self._console.print(_folded(plan), no_wrap=True, overflow="ellipsis")
 
     @contextmanager
     def hidden(self) -> Generator[None]:
         """Leave the terminal to somebody else while the context is entered."""
-        live = self._live
-        if live is not None:
-            live.stop()
+        self._erase()
         try:
             yield
         finally:
-            if live is not None and self._live is live:  # not when the run ended meanwhile
-                live.start()
+            self._draw()  # unless the run ended meanwhile
+
+    def _draw(self) -> None:
+        """Show the live part, by a new Live: one that starts again erases what stands above it."""
+        if not self._is_shown:
+            return
+        self._live = Live(
+            get_renderable=self._render,
+            console=self._console,
+            refresh_per_second=8,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._live.start()
+
+    def _erase(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
 
     def __call__(self, event: Event | Ephemeral) -> None:
         """Take the next event of the run."""
@@ -139,7 +146,7 @@ class View:
     def _durable(self, body: Body) -> None:
         plan = self._standing.plan
         self._standing.apply(body)
-        if self._standing.plan != plan and self._live is None:
+        if self._standing.plan != plan and not self._is_shown:
             self._line(_folded(self._standing.plan))
         match body:
             case ToolStarted():
@@ -253,8 +260,6 @@ def _said(body: Body) -> Text | None:  # noqa: PLR0911 - one line for each kind
             return Text("‖ paused", "yellow")
         case RunResumed(changed=changed) if changed:
             return Text(f"! goes on with another {', '.join(changed)}", "yellow")
-        case RunFailed():
-            return Text(f"✗ failed: {body.message}", "red")
         case RunInterrupted():
             return Text(f"✗ interrupted: {body.reason}", "red")
         case _:
