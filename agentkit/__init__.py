@@ -3,7 +3,7 @@
 from agentkit.agent import Agent, Result, Run, Step, update_plan
 from agentkit.errors import AgentkitError
 from agentkit.model import GLM, Price, RetryPolicy
-from agentkit.store import MemoryStore, SQLiteStore
+from agentkit.store import MemoryStore, SQLiteStore, open_store
 from agentkit.tool import Artifact, DispatchPolicy, Tool, ToolContext, ToolError, ToolResult, tool
 from agentkit.usage import Limits, Usage
 
@@ -26,6 +26,7 @@ __all__ = [
     "ToolError",
     "ToolResult",
     "Usage",
+    "open_store",
     "tool",
     "update_plan",
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -50,6 +50,7 @@ _Row = tuple[Any, ...]
 _Connection = AsyncConnection[_Row]
 
 _REMEMBERED = 10_000
+_UNBROKEN_SECONDS = 5.0  # how long a cancellation waits for a server that does not answer
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -79,12 +80,21 @@ class PostgresStore:
     async def append(
         self, run_id: str, events: Sequence[Event], expect: int, claim: Claim | None = None
     ) -> None:
-        """Append events in one statement; see `Store.append`."""
+        """Append events in one statement; see `Store.append`.
+
+        A cancellation does not cut it short: the events are stored, this returns, and the task is
+        cancelled at its next await. So whoever appends knows what the log holds.
+        """
         check_order(run_id, events, expect)
         rows = [
             (event.seq, event.at, event.body.kind, event.body.version, _text(event))
             for event in events
         ]
+        await _unbroken(self._append(run_id, rows, expect, claim))
+
+    async def _append(
+        self, run_id: str, rows: list[_Row], expect: int, claim: Claim | None
+    ) -> None:
         try:
             if len(rows) == 1 and self._next.get(run_id) == expect:
                 count = await self._append_next(run_id, rows[0], claim)
@@ -343,6 +353,23 @@ async def _migrate(db: _Connection) -> None:
             for statement in statements:
                 await db.execute(statement)
             await db.execute("INSERT INTO agentkit_schema VALUES (%s)", (number,))
+
+
+async def _unbroken(write: Coroutine[Any, Any, None]) -> None:
+    """Let a write end although the waiting is cancelled; then let the cancellation go on."""
+    task = asyncio.create_task(write)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_UNBROKEN_SECONDS)
+        if not task.done():
+            task.cancel()  # the server hangs; whether the events are stored is not known
+            raise
+        if task.cancelled() or task.exception():
+            raise
+        if me := asyncio.current_task():
+            me.uncancel()
+            me.cancel()
 
 
 def _taken(claim: Claim) -> RunTaken:

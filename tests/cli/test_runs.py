@@ -179,3 +179,12 @@ def test_old_runs_are_pruned(tmp_path, monkeypatch):
     assert "1 runs deleted" in invoke(cli, ["runs", "prune", "--keep", "3"]).stderr
     assert "0 runs deleted" in invoke(cli, ["runs", "prune", "--older-than", "999w"]).stderr
     assert "3 runs deleted" in invoke(cli, ["runs", "prune", "--older-than", "30d"]).stderr
+
+
+def test_the_doctor_looks_at_the_store_that_the_environment_names(tmp_path, monkeypatch):
+    for url, ok in ((f"sqlite:///{tmp_path}/log", True), ("postgresql://127.0.0.1:1/x", False)):
+        monkeypatch.setenv("AGENTKIT_STORE", url)
+        lines = CliRunner().invoke(cli, ["doctor", "--json"]).stdout.splitlines()
+        found = next(json.loads(line) for line in lines if '"name":"log"' in line)
+        assert found["ok"] is ok
+        assert "AGENTKIT_STORE" in found["text"]
