@@ -17,10 +17,12 @@ from agentkit.log import add_ids
 COMMANDS = {
     "demo": "agentkit.cli.demo:demo",
     "doctor": "agentkit.cli.doctor:doctor",
+    "resume": "agentkit.cli.run:resume",
     "export": "agentkit.cli.export:export",
     "run": "agentkit.cli.run:run",
     "runs": "agentkit.cli.runs:runs",
     "setup": "agentkit.cli.setup_command:setup",
+    "tools": "agentkit.cli.tools:tools",
 }
 
 INTERRUPTED = 130

@@ -32,6 +32,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentkit.cli.setup_host import Host
 
 _OLDEST = (3, 11)
@@ -54,7 +56,7 @@ def main() -> int:
         dest="parts",
         action="append",
         default=[],
-        choices=sorted(PARTS),
+        choices=["all", *sorted(PARTS)],
         help="an optional part, too; may be given several times",
     )
     options = parser.parse_args()
@@ -70,7 +72,8 @@ def set_up(
         dev: whether to install what the tests need, too.
         docker: "auto" goes on without an engine where none can be had, "require" fails there,
             "skip" does not look for one.
-        parts: names of optional parts to have as well; with `dev` all are tried.
+        parts: names of optional parts to have as well, or "all"; with `dev` it goes on without
+            one that cannot be had, and its tests are skipped.
         own_environment: make and use `.venv` of the checkout, whatever Python runs this.
 
     Returns:
@@ -116,12 +119,11 @@ def _steps(host: Host, *, dev: bool, docker: str, own_environment: bool) -> list
 
 
 def _part_steps(host: Host, *, dev: bool, parts: Sequence[str]) -> list[str]:
-    from agentkit.cli.setup_parts import ensure, ensure_if_possible
+    from agentkit.cli.setup_parts import PARTS, ensure, ensure_if_possible
 
-    ensure(host, parts)
-    if dev:
-        ensure_if_possible(host)
-    return list(parts)
+    wanted = sorted(PARTS) if "all" in parts else sorted(set(parts))
+    (ensure_if_possible if dev else ensure)(host, wanted)
+    return wanted
 
 
 def _docker_steps(host: Host, python: Path, docker: str) -> list[str]:

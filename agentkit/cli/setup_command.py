@@ -22,7 +22,7 @@ from agentkit.cli.setup_parts import PARTS
 @click.option(
     "--with",
     "parts",
-    type=click.Choice(sorted(PARTS)),
+    type=click.Choice(["all", *sorted(PARTS)]),
     multiple=True,
     help="An optional part, too; may be given several times.",
 )

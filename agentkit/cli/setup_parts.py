@@ -34,8 +34,26 @@ class Part:
             return True
         return bool(self.elsewhere) and any(Path("/").glob(self.elsewhere))
 
+    def ensure(self, host: Host) -> None:
+        """Install it where it is missing."""
+        if not self.is_there(host):
+            host.apt_install(self.program, self.packages, self.why)
 
-PARTS = {
+
+@dataclass(frozen=True, slots=True)
+class MCPServers:
+    """The MCP servers of the tests, beside the packages of the checkout that this file is in."""
+
+    def ensure(self, host: Host) -> None:
+        """Install them where they are missing."""
+        from agentkit.cli.setup_mcp import install_servers
+
+        root = Path(__file__).resolve().parents[2]
+        install_servers(host, root / ".venv" / "bin" / "python")
+
+
+PARTS: dict[str, Part | MCPServers] = {
+    "mcp": MCPServers(),
     "postgres": Part(
         "initdb",
         ("postgresql",),
@@ -52,14 +70,12 @@ def ensure(host: Host, names: Iterable[str]) -> None:
         Problem: one is missing and cannot be installed.
     """
     for name in names:
-        part = PARTS[name]
-        if not part.is_there(host):
-            host.apt_install(name, part.packages, part.why)
+        PARTS[name].ensure(host)
 
 
-def ensure_if_possible(host: Host) -> None:
-    """Have all parts, for the tests; those of a part that cannot be had are skipped."""
-    for name in PARTS:
+def ensure_if_possible(host: Host, names: Iterable[str]) -> None:
+    """Have the named parts, for the tests; those of a part that cannot be had are skipped."""
+    for name in names:
         try:
             ensure(host, [name])
         except Problem as problem:

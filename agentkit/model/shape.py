@@ -26,6 +26,7 @@ class Shape:
     Attributes:
         schema: JSON Schema of an object; a type that is none rides in its property `value`.
         instruction: tells a model to answer with such an object.
+        is_wrapped: whether it rides in `value`.
 
     Raises:
         ConfigError: no JSON schema can describe the type.
@@ -43,9 +44,9 @@ class Shape:
                 "dict, a pydantic model, a dataclass, a TypedDict or a list of them."
             ) from error
         # JSON mode gives objects only: anything else rides inside one.
-        self._is_wrapped = not _is_object(schema, schema)
+        self.is_wrapped = not _is_object(schema, schema)
         asked = "Answer with one JSON object and nothing else"
-        if self._is_wrapped:
+        if self.is_wrapped:
             definitions = schema.pop("$defs", None)
             schema = {"type": "object", "properties": {"value": schema}, "required": ["value"]}
             schema |= {"$defs": definitions} if definitions else {}
@@ -70,7 +71,7 @@ class Shape:
         """
         from pydantic import ValidationError  # noqa: PLC0415 - loaded already, by the constructor
 
-        if self._is_wrapped and isinstance(data, dict):
+        if self.is_wrapped and isinstance(data, dict):
             fields = cast("dict[str, Any]", data)
             data = fields["value"] if set(fields) == {"value"} else fields
         try:

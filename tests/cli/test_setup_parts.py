@@ -58,7 +58,7 @@ def test_a_part_that_was_asked_for_and_cannot_be_had_is_a_problem(host):
 
 
 def test_the_tests_go_on_without_a_part_that_cannot_be_had(host, capsys):
-    setup_parts.ensure_if_possible(replace(host, root=False))
+    setup_parts.ensure_if_possible(replace(host, root=False), ["postgres"])
     said = capsys.readouterr().err
     assert "the PostgreSQL server is not installed" in said
     assert "its tests are skipped" in said
