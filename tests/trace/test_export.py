@@ -73,7 +73,7 @@ def test_sharegpt_alternates_and_loses_nothing(run):
     turns = exported["conversations"]
     sides = [turn["from"] in ("gpt", "function_call") for turn in turns]
     assert sides == [bool(index % 2) for index in range(len(turns))]
-    assert exported["system"] == "You help."
+    assert exported["system"].startswith("You help.")
     assert {tool["function"]["name"] for tool in json.loads(exported["tools"])} == {
         "weather",
         "ask",
