@@ -1,7 +1,6 @@
 """The store: durable events and blobs."""
 
 from agentkit.store.base import Claim, RunSummary, Store
-from agentkit.store.lease import hold
 from agentkit.store.memory import MemoryStore
 from agentkit.store.retention import Pruned, prune
 from agentkit.store.sqlite import SQLiteStore
@@ -14,7 +13,6 @@ __all__ = [
     "RunSummary",
     "SQLiteStore",
     "Store",
-    "hold",
     "open_store",
     "prune",
 ]

@@ -13,7 +13,7 @@ import textwrap
 import pytest
 
 from agentkit.errors import RunNotFound, RunTaken, SequenceConflict
-from agentkit.store import SQLiteStore, hold, open_store
+from agentkit.store import SQLiteStore, open_store
 from bodies import notes
 
 
@@ -92,33 +92,6 @@ def test_of_many_that_claim_at_once_one_gets_the_run(places):
     asyncio.run(main())
 
 
-def test_a_run_that_is_held_is_renewed_until_it_is_given_back(places):
-    async def main():
-        mine, other = places(), places()
-        await mine.append("run", notes("run", 1), 0)
-        renewed = []
-        thrice = asyncio.Event()
-        renew = mine.renew
-
-        async def watched(claim, seconds):
-            await renew(claim, 3600)  # a machine that stalls must not end the lease
-            renewed.append((claim, seconds))
-            if len(renewed) == 3:
-                thrice.set()
-
-        mine.renew = watched
-        async with hold(mine, "run", seconds=0.03) as claim:
-            await thrice.wait()
-            with pytest.raises(RunTaken):
-                await other.claim("run")
-        assert set(renewed) == {(claim, 0.03)}
-        assert (await other.claim("run")).epoch == claim.epoch + 1
-        for store in (mine, other):
-            await store.close()
-
-    asyncio.run(main())
-
-
 def test_a_lease_that_ran_out_is_renewed_as_long_as_nobody_took_it(store):
     async def main():
         await store.append("run", notes("run", 1), 0)
@@ -126,41 +99,6 @@ def test_a_lease_that_ran_out_is_renewed_as_long_as_nobody_took_it(store):
         await store.renew(mine)
         with pytest.raises(RunTaken):
             await store.claim("run")
-
-    asyncio.run(main())
-
-
-def test_a_holder_whose_run_was_taken_is_told_at_its_next_append(places):
-    async def main():
-        mine, other = places(), places()
-        await mine.append("run", notes("run", 1), 0)
-        async with hold(mine, "run", seconds=3600) as claim:
-            await mine.renew(claim, 0)  # as if this process had hung
-            taken = await other.claim("run")
-            with pytest.raises(RunTaken):
-                await mine.append("run", notes("run", 1, start=1), 1, claim)
-        await other.append("run", notes("run", 1, start=1), 1, taken)
-        for store in (mine, other):
-            await store.close()
-
-    asyncio.run(main())
-
-
-def test_a_holder_that_is_cancelled_gives_the_run_back(store):
-    async def main():
-        await store.append("run", notes("run", 1), 0)
-        held = asyncio.Event()
-
-        async def work():
-            async with hold(store, "run"):
-                held.set()
-                await asyncio.sleep(60)
-
-        task = asyncio.create_task(work())
-        await held.wait()
-        task.cancel()
-        await asyncio.wait([task])
-        assert (await store.claim("run")).epoch == 2
 
     asyncio.run(main())
 
