@@ -91,6 +91,7 @@ class Agent(Generic[T]):
         Raises:
             ConfigError: tools with the same name, no key for the endpoint.
             RunNotFound: no such run in the store.
+            RunTaken: another process, or another `open`, works on it.
             RunChanged: another agent began this log; the message says what differs.
             StoreError: the log cannot be read or written.
         """

@@ -38,7 +38,7 @@ from agentkit.events import (
 from agentkit.log import ids, warn
 from agentkit.messages import Content, User, plain_text
 from agentkit.model import Model
-from agentkit.store import Store
+from agentkit.store import Claim, Store
 from agentkit.tool import ApprovalPolicy, Approver, Artifact, Dispatcher, Question, Tool
 from agentkit.usage import Left, Limits, Spent
 
@@ -80,6 +80,7 @@ class Run(Generic[T]):
         watch: what the model should be reminded of, as a fold over the events.
         parts: what the run works with.
         parent: the run whose call this one serves, if any.
+        claim: what appends are made under, so that a process that lost the run writes no more.
         children: runs of sub-agents whose cost is not in this run's log yet, by id.
     """
 
@@ -98,6 +99,7 @@ class Run(Generic[T]):
         self.standing = Standing(parts.finish.tool_name)
         self.watch = Watch(parts.reminders)
         self.children: dict[str, Run[Any]] = {}
+        self.claim: Claim | None = None
         self.parent = parent
         self._subscriber = subscriber
         self._began = time.monotonic()
@@ -202,7 +204,7 @@ class Run(Generic[T]):
         at = now()
         redacted = self.parts.dispatcher.redacted
         events = [Event(self.id, seq + index, at, redacted(b)) for index, b in enumerate(bodies)]
-        await self.parts.store.append(self.id, events, seq)
+        await self.parts.store.append(self.id, events, seq, self.claim)
         for event, body in zip(events, bodies, strict=True):
             self.apply(event, body)
             if self._subscriber:

@@ -77,7 +77,8 @@ def named(name: str) -> Sequence[Any]:
 def _picked(module: ModuleType, path: str, name: str) -> Sequence[Any]:
     """Return what a module holds under a dotted name; without one, all tools made with @tool."""
     if not path:
-        tools = [one for one in vars(module).values() if isinstance(one, Tool)]
+        held: list[object] = list(vars(module).values())
+        tools: list[object] = [one for one in held if isinstance(one, Tool)]
         if not tools:
             raise ConfigError(
                 f"--tools {name}: nothing in it was made with @tool. Name a function: {name}:NAME."

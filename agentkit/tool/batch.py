@@ -281,7 +281,7 @@ class Batch:
             call_id=execution.call.id,
             name=execution.call.name,
             status=outcome.status,
-            content=outcome.content,
+            content=outcome.content + execution.arguments.note,
             artifacts=tuple([await self._keep(artifact) for artifact in outcome.artifacts]),
             seconds=round(execution.seconds, 6),
             sub_run=outcome.sub_run,

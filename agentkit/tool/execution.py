@@ -17,6 +17,7 @@ from agentkit.tool.arguments import Arguments
 from agentkit.tool.base import Tool, ToolContext
 from agentkit.tool.bounds import failed, finished
 from agentkit.tool.cancelled import Cancelled
+from agentkit.tool.generators import last_yielded, last_yielded_async
 from agentkit.tool.processes import Job
 from agentkit.tool.results import Outcome, raised
 from agentkit.tool.slots import INSIDE
@@ -196,6 +197,11 @@ class Execution:
         )
         return {**self.arguments.keywords, hidden: context}
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether nobody waits for the result any more."""
+        return self.outcome is not None or self._reason is not None
+
     def _tell(self, text: str) -> None:
         if self.outcome is None and self._emit is not None:
             self._emit(ToolProgress(self.call.id, text))
@@ -219,7 +225,9 @@ class Execution:
         INSIDE.set(True)
         try:
             value = start()
-            if inspect.isawaitable(value):
+            if inspect.isasyncgen(value):
+                value = await last_yielded_async(value, self._tell)
+            elif inspect.isawaitable(value):
                 value = await value
             outcome = self._returned(value)
         except GeneratorExit:
@@ -245,6 +253,8 @@ class Execution:
         outcome: Outcome | Awaitable[Any]
         try:
             value = self.tool.function(**self._keywords(self._tell_from_thread))
+            if inspect.isgenerator(value):
+                value = last_yielded(value, self._tell_from_thread, lambda: self._is_over)
             outcome = value if inspect.isawaitable(value) else self._returned(value)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = self._raised(error)

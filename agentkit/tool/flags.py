@@ -85,6 +85,8 @@ def check_process(name: str, function: object, context_parameter: str | None) ->
         why = f"it is a {type(function).__name__}, not a function"
     elif inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         why = "it is async; make it a plain function"
+    elif inspect.isgeneratorfunction(function):
+        why = "it is a generator, and what it yields would not arrive; return the result"
     elif function.__qualname__ != function.__name__:
         why = f"{function.__qualname__} is not at the top level of its module"
     else:

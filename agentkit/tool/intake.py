@@ -9,7 +9,6 @@ import orjson
 from agentkit.events import Body, ToolFinished
 from agentkit.messages import ToolCall
 from agentkit.tool.advice import closest
-from agentkit.tool.arguments import bind
 from agentkit.tool.asking import Asking
 from agentkit.tool.base import ArgumentFault, Tool
 from agentkit.tool.batch import Batch, denied
@@ -48,18 +47,21 @@ class Intake:
     def fill(self, batch: Batch, calls: Sequence[ToolCall]) -> list[Body]:
         """Give the batch the calls that can run; return the results and questions of the others."""
         bodies: list[Body] = []
+        binder = self._workshop.binder
+        binder.next_turn()
         for index, call in enumerate(calls):
             tool = self._tools.get(call.name)
             if tool is None:
                 bodies.append(_refused(call, self._unknown(call.name)))
                 continue
             if self._early is not None and (started := self._adopted(call, tool)) is not None:
+                binder.forget(tool.name)
                 started.index = index
                 self._place(started)
                 batch.add(started, adopted=True)
                 continue
             try:
-                arguments = bind(tool, call.arguments)
+                arguments = binder.bind(tool, call.arguments)
             except ArgumentFault as fault:
                 bodies.append(_refused(call, str(fault)))
                 continue

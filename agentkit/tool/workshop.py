@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentkit.tool.base import Tool
+from agentkit.tool.binder import Binder
 from agentkit.tool.order import conflict, has_order
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.processes import Processes
@@ -39,6 +40,7 @@ class Workshop:
         abandoned: calls that were given up but have not ended.
         running: calls that run, of this turn and of the one that is being written.
         freed: told of each call that no longer runs.
+        binder: checks arguments, and remembers which tools were called wrongly.
         pid: of this process; a tool that forks must not go on twice.
     """
 
@@ -53,7 +55,11 @@ class Workshop:
     running: int = 0
     freed: Callable[[Execution], None] | None = None
     pid: int = field(default_factory=os.getpid)
+    binder: Binder = field(init=False)
     _counts: dict[str, int] = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        self.binder = Binder(self.policy.fault_patience)
 
     def has_room(self) -> bool:
         """Return whether one more call may start, as far as the caps for all tools go."""

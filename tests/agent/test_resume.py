@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentkit import Agent, ApprovalPolicy, Limits, MemoryStore, Rule, tool, update_plan
-from agentkit.errors import ConfigError, LimitExceeded, RunChanged, RunNotFound
+from agentkit import (
+    Agent,
+    ApprovalPolicy,
+    Limits,
+    MemoryStore,
+    Rule,
+    SQLiteStore,
+    tool,
+    update_plan,
+)
+from agentkit.errors import ConfigError, LimitExceeded, RunChanged, RunNotFound, RunTaken
 from agentkit.events import Event, RunResumed, ToolFinished, ToolStarted
 from agentkit.testing import Call, Say, ScriptedModel
 
@@ -175,6 +184,36 @@ def test_a_conversation_goes_on_in_another_process():
             result = await run.send("second")
         assert result.output == "two"
         assert [m["content"] for m in model.requests[0]][1:] == ["first", "one", "second"]
+
+    asyncio.run(main())
+
+
+def test_two_that_resume_the_same_run_one_goes_on_the_other_is_told(tmp_path):
+    async def main():
+        stores = SQLiteStore(tmp_path), SQLiteStore(tmp_path)
+        begun = asyncio.Event()
+
+        async def hold() -> str:
+            begun.set()
+            await asyncio.sleep(60)
+            return ""
+
+        slow = tool(read_only=True)(hold)
+        script = [Say(calls=[Call("hold")]), "done"]
+        agent = Agent(ScriptedModel(script), tools=[slow], store=stores[0])
+        running = asyncio.create_task(agent.run("go"))
+        await begun.wait()
+        (summary,) = await stores[1].runs()
+        other = Agent(ScriptedModel(script), tools=[slow], store=stores[1])
+        with pytest.raises(RunTaken):
+            await other.resume(summary.run_id)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        quick = Agent(ScriptedModel(script[1:]), tools=[slow], store=stores[1])
+        assert (await quick.resume(summary.run_id)).output == "done"
+        for store in stores:
+            await store.close()
 
     asyncio.run(main())
 
