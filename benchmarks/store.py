@@ -50,7 +50,7 @@ def rows(run_id: str, count: int, start: int) -> list[tuple]:
 
 async def compare(store, insert, count: int) -> dict:
     """Append to one run, to another under a claim, and insert the same rows, in turns."""
-    plain, claimed = new_run_id(), new_run_id()
+    plain, claimed = sorted((new_run_id(), new_run_id()))  # an agent's run is claimed, and newest
     await store.append(claimed, events(claimed, 1, 0), 0)
     claim = await store.claim(claimed, 3600)
     kinds = ("append", "insert", "append under a claim", "insert beside it")
