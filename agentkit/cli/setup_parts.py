@@ -53,6 +53,9 @@ class MCPServers:
 
 
 PARTS: dict[str, Part | MCPServers] = {
+    "chromium": Part(
+        "chromium", ("chromium",), "the browser for the tests of the run page is not installed"
+    ),
     "mcp": MCPServers(),
     "postgres": Part(
         "initdb",
