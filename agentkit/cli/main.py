@@ -16,7 +16,10 @@ from agentkit.log import add_ids
 
 COMMANDS = {
     "demo": "agentkit.cli.demo:demo",
+    "diff": "agentkit.cli.fork:diff",
     "doctor": "agentkit.cli.doctor:doctor",
+    "fork": "agentkit.cli.fork:fork",
+    "replay": "agentkit.cli.fork:replay",
     "resume": "agentkit.cli.run:resume",
     "export": "agentkit.cli.export:export",
     "run": "agentkit.cli.run:run",

@@ -221,7 +221,7 @@ class ApprovalAnswered:
         approved: whether the call may run.
         reason: for the model, when it may not.
         remember: whether later calls of this tool in this run need not ask.
-        by: who answered: "callback", "caller".
+        by: who answered: "callback", "caller"; "remembered" for an earlier answer.
     """
 
     kind: ClassVar[str] = "approval_answered"
