@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentkit_sandbox.base import MIB, PolicyNotInForce, SandboxPolicy
+from agentkit_sandbox.base import PolicyNotInForce
+from agentkit_sandbox.policy import MIB, SandboxPolicy
 
 WORKSPACE: Final = "/workspace"
 TMP: Final = "/tmp"  # noqa: S108 (inside the container, a tmpfs of its own)
+NOWHERE: Final = ("127.0.0.1",)  # a resolver inside the container, where nobody listens
 
 
-def host_config(policy: SandboxPolicy, uid: int) -> dict[str, Any]:
+def network_mode(policy: SandboxPolicy, closed: str = "") -> str:
+    """Return Docker's name of the sandbox's network.
+
+    Args:
+        policy: what was asked for.
+        closed: name of the sandbox's own network, where it has an allow-list.
+    """
+    if policy.allowlist:
+        return closed
+    return "bridge" if policy.network == "open" else "none"
+
+
+def host_config(policy: SandboxPolicy, uid: int, network: str = "none") -> dict[str, Any]:
     """Return the arguments of docker's `create_host_config` for one sandbox."""
     owner = f"uid={uid},gid={uid},mode=0700,nosuid,nodev"
     tmpfs = {
@@ -20,7 +34,8 @@ def host_config(policy: SandboxPolicy, uid: int) -> dict[str, Any]:
     }
     limits = {"nofile": policy.files, "fsize": policy.file_mb * MIB, "core": 0}
     return {
-        "network_mode": "none",
+        "network_mode": network,
+        **({"dns": list(NOWHERE), "dns_search": ["."]} if policy.allowlist else {}),
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -39,13 +54,16 @@ def host_config(policy: SandboxPolicy, uid: int) -> dict[str, Any]:
     }
 
 
-def check_settings(policy: SandboxPolicy, uid: int, info: Mapping[str, Any]) -> None:
+def check_settings(
+    policy: SandboxPolicy, uid: int, info: Mapping[str, Any], network: str = "none"
+) -> None:
     """Compare what the daemon made of the settings with what was asked for.
 
     Args:
         policy: what was asked for.
         uid: user id of the sandbox.
         info: the daemon's `inspect` of the running container.
+        network: Docker's name of the network that it should have.
 
     Raises:
         PolicyNotInForce: names each setting that differs.
@@ -53,7 +71,14 @@ def check_settings(policy: SandboxPolicy, uid: int, info: Mapping[str, Any]) -> 
     host, config = info["HostConfig"], info["Config"]
     wanted: dict[str, tuple[Any, Any]] = {
         "user": (config["User"], f"{uid}:{uid}"),
-        "network": (host["NetworkMode"], "none"),
+        "network": (host["NetworkMode"], network),
+        "networks": (
+            sorted(set(info["NetworkSettings"]["Networks"]) - {"none"}),
+            sorted({network} - {"none"}),
+        ),
+        "published ports": (host["PortBindings"] or {}, {}),
+        "host names": (host["ExtraHosts"] or [], []),
+        "runtime": (host["Runtime"], policy.runtime or host["Runtime"]),
         "read-only root": (host["ReadonlyRootfs"], True),
         "dropped capabilities": (host["CapDrop"], ["ALL"]),
         "added capabilities": (host["CapAdd"] or [], []),
@@ -92,7 +117,7 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
         "no_new_privileges": True,
         "seccomp": True,
         "read_only": True,
-        "interfaces": ["lo"],
+        "interfaces": ["eth0", "lo"] if policy.allowlist or policy.network == "open" else ["lo"],
         "files": policy.files,
         "file_bytes": policy.file_mb * MIB,
         "core_bytes": 0,

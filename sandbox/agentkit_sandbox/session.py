@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, cast, get_args
 
 from agentkit_sandbox.base import (
-    MIB,
     ExecResult,
     File,
     SandboxLost,
@@ -20,6 +19,7 @@ from agentkit_sandbox.base import (
     Status,
 )
 from agentkit_sandbox.names import media_type, safe_name, unique
+from agentkit_sandbox.policy import MIB
 from agentkit_sandbox.protocol import Frame, FrameBuffer, ProtocolFault, encode
 
 MAX_CODE: Final = 4 * MIB

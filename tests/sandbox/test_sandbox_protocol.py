@@ -134,10 +134,23 @@ def test_a_sandbox_of_an_ended_process_is_an_orphan():
         ({f"{MARK}.boot": "another"}, True),
         ({f"{MARK}.boot": "another", f"{MARK}.host": "another"}, False),
         ({f"{MARK}.namespace": "pid:[1]"}, False),
-        ({f"{MARK}.namespace": "pid:[1]", f"{MARK}.created": "1"}, True),
+        ({f"{MARK}.namespace": "pid:[1]", f"{MARK}.uptime": "1", f"{MARK}.lifetime": "1"}, True),
+        ({f"{MARK}.created": "1"}, False),
+        ({f"{MARK}.uptime": "1", f"{MARK}.lifetime": "1"}, True),
+        ({f"{MARK}.boot": "x", f"{MARK}.host": "x", f"{MARK}.created": "1"}, True),
         ({MARK: "no"}, False),
     ],
-    ids=["id used again", "rebooted", "other host", "other namespace", "a day old", "not ours"],
+    ids=[
+        "id used again",
+        "rebooted",
+        "other host",
+        "other namespace",
+        "over there",
+        "clock jump",
+        "over here",
+        "far and old",
+        "not ours",
+    ],
 )
 def test_orphans_are_told_from_strangers(change, orphan):
     """A sandbox whose owner cannot be seen from here is only an orphan when it is very old."""
