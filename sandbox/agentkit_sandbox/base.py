@@ -3,6 +3,7 @@
     SandboxError
     ├── SandboxUnavailable   no program can be run on this machine now; the text says the way out
     ├── PolicyNotInForce     a limit did not take effect, so nothing was run
+    ├── FileRefused          a file could not be put into the workspace, or taken out of it
     └── SandboxLost          the sandbox ended or broke the protocol; its state is gone
 
 The two protocols are all that a back end has to offer. A back end for Kubernetes would create one
@@ -38,6 +39,10 @@ class PolicyNotInForce(SandboxError):
     """A limit of the policy did not take effect, so the sandbox was refused."""
 
 
+class FileRefused(SandboxError):
+    """A file could not be put into the workspace or taken out of it; the session goes on."""
+
+
 class SandboxLost(SandboxError):
     """The sandbox ended, broke the protocol or missed the host's deadline; its state is gone."""
 
@@ -58,17 +63,45 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecResult:
-    """What a program did.
+class FileEntry:
+    """A regular file of the workspace.
 
     Attributes:
-        status: "ok"; "error" (it raised); "timeout"; "cancelled"; "crashed" (its process died).
+        name: path below the workspace, parts joined by "/"; bytes that are no UTF-8 are replaced.
+        size: bytes.
+    """
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of the workspace.
+
+    Attributes:
+        files: sorted by name.
+        complete: False where there are more than 10,000 files, or folders deeper than 16.
+    """
+
+    files: tuple[FileEntry, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a program or a shell command did.
+
+    Attributes:
+        status: "ok"; "error" (it raised, or its exit code is not 0); "timeout"; "cancelled";
+            "crashed" (its process died).
         stdout: what it printed, the middle left out where it is long.
         stderr: the same for standard error.
         value: repr of the last expression, or None.
         error: a short traceback, or None.
-        detail: why the process died or was killed, or "".
-        state_lost: variables are gone; files in the working directory are still there.
+        exit_code: of a command, above 128 where a signal ended it; None where it was stopped.
+        detail: why the process died or was killed, and what else there is to know, or "".
+        state_lost: variables from before are gone; files in the working directory are still there.
         artifacts: files that the call made or changed.
         skipped: name and reason of each changed file that did not leave the sandbox.
         seconds: wall time inside the sandbox.
@@ -79,6 +112,7 @@ class ExecResult:
     stderr: str = ""
     value: str | None = None
     error: str | None = None
+    exit_code: int | None = None
     detail: str = ""
     state_lost: bool = False
     artifacts: tuple[File, ...] = ()
@@ -102,6 +136,58 @@ class Sandbox(Protocol):
             code: the program.
             timeout: seconds; then it is interrupted, and killed a second later.
             on_output: called with each piece of output as it arrives.
+
+        Raises:
+            SandboxLost: the session is of no more use.
+        """
+        ...
+
+    async def shell(
+        self,
+        command: str,
+        timeout: float = 30.0,  # noqa: ASYNC109 (as above)
+        *,
+        on_output: Callable[[str], None] | None = None,
+    ) -> ExecResult:
+        """Run a shell command in the workspace; files stay from call to call, nothing else does.
+
+        Args:
+            command: text for `bash -c`, or `sh -c` where there is no bash.
+            timeout: seconds; then its process group is interrupted, and killed a second later.
+            on_output: called with each piece of output as it arrives.
+
+        Raises:
+            SandboxLost: the session is of no more use.
+            ValueError: the command is too long, or the timeout is out of range.
+        """
+        ...
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Put a file into the workspace; one of the same name is replaced.
+
+        Args:
+            name: path below the workspace, such as "data/sales.csv"; folders are made.
+            data: the bytes.
+
+        Raises:
+            FileRefused: it could not be written; the text says why.
+            SandboxLost: the session is of no more use.
+            ValueError: the name is no plain relative path.
+        """
+        ...
+
+    async def get(self, name: str) -> File:
+        """Take a copy of a file out of the workspace.
+
+        Raises:
+            FileRefused: there is no such regular file, or it is larger than `artifact_mb`.
+            SandboxLost: the session is of no more use.
+            ValueError: the name is no plain relative path.
+        """
+        ...
+
+    async def list(self) -> Listing:
+        """Return the regular files of the workspace, those in folders included.
 
         Raises:
             SandboxLost: the session is of no more use.

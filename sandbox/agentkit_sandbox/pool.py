@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final, Self
 
 from agentkit_sandbox.base import (
     Backend,
     Capacity,
     ExecResult,
+    File,
+    Listing,
     OnWait,
     Sandbox,
     SandboxError,
@@ -123,22 +125,21 @@ class Pool:
         """Return the first of those kept ready, or None where it has ended."""
         self._ready = deque(sorted(self._ready, key=lambda task: not task.done()))
         task = self._ready.popleft()
-        taken = False
         self._fill()
         try:
             sandbox = await task
-            taken = await sandbox.ping()
+            if await sandbox.ping():
+                return sandbox
         except asyncio.CancelledError:
             self._discard(task)
-            taken = True  # its memory goes with it
             raise
         except SandboxError:
+            self._memory.leave(self._policy.memory_mb)
             if not (self._ready and self._ready[0].done()):
                 raise
-        finally:
-            if not taken:
-                self._memory.leave(self._policy.memory_mb)
-        return sandbox if taken else None
+            return None
+        self._memory.leave(self._policy.memory_mb)
+        return None
 
     async def _fresh(self, policy: SandboxPolicy, tell: OnWait) -> Sandbox:
         def wait() -> None:
@@ -229,14 +230,34 @@ class Leased:
         on_output: Callable[[str], None] | None = None,
     ) -> ExecResult:
         """Run a program once there is a free place. See `Sandbox.execute`."""
-        await self._calls.enter(1, self._wait)
-        try:
+        async with self._running():
             return await self._sandbox.execute(code, timeout, on_output=on_output)
-        except (SandboxLost, asyncio.CancelledError):
-            self._release()  # it has ended
-            raise
-        finally:
-            self._calls.leave(1)
+
+    async def shell(
+        self,
+        command: str,
+        timeout: float = 30.0,  # noqa: ASYNC109 (as above)
+        *,
+        on_output: Callable[[str], None] | None = None,
+    ) -> ExecResult:
+        """Run a shell command once there is a free place. See `Sandbox.shell`."""
+        async with self._running():
+            return await self._sandbox.shell(command, timeout, on_output=on_output)
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Put a file into the workspace. See `Sandbox.put`."""
+        with self._watched():
+            await self._sandbox.put(name, data)
+
+    async def get(self, name: str) -> File:
+        """Take a copy of a file out of the workspace. See `Sandbox.get`."""
+        with self._watched():
+            return await self._sandbox.get(name)
+
+    async def list(self) -> Listing:
+        """Return the regular files of the workspace. See `Sandbox.list`."""
+        with self._watched():
+            return await self._sandbox.list()
 
     async def ping(self) -> bool:
         """Say whether the sandbox still answers; this keeps an idle one alive."""
@@ -251,6 +272,24 @@ class Leased:
             await self._sandbox.close()
         finally:
             self._release()
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncGenerator[None]:
+        await self._calls.enter(1, self._wait)
+        try:
+            with self._watched():
+                yield
+        finally:
+            self._calls.leave(1)
+
+    @contextmanager
+    def _watched(self) -> Generator[None]:
+        """Give the memory back when a call ends the sandbox."""
+        try:
+            yield
+        except (SandboxLost, asyncio.CancelledError):
+            self._release()
+            raise
 
     def _wait(self) -> None:
         self._tell(
