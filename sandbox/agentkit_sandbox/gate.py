@@ -50,7 +50,7 @@ class Gate:
             if turn.done() and not turn.cancelled():
                 self.leave(amount)  # it was let in while it was being cancelled
             else:
-                self._waiting.remove(place)
+                self._waiting = deque(each for each in self._waiting if each is not place)
                 self._admit()  # it may have stood before smaller ones
             raise
 
@@ -62,5 +62,6 @@ class Gate:
     def _admit(self) -> None:
         while self._waiting and self.inside + self._waiting[0][0] <= self.room:
             amount, turn = self._waiting.popleft()
-            self.inside += amount
-            turn.set_result(None)
+            if not turn.done():  # else it was cancelled, and has not noticed yet
+                self.inside += amount
+                turn.set_result(None)
