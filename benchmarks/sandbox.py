@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from agentkit_sandbox import DockerBackend, Pool, SandboxPolicy, SandboxUnavailable
-from agentkit_sandbox.docker import connect
+from agentkit_sandbox.daemon import connect
 from agentkit_sandbox.image.builder import build, image_name
 from agentkit_sandbox.session import Session
 

@@ -17,9 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
-MIB: Final = 1024 * 1024
+from agentkit_sandbox.policy import SandboxPolicy
+
+OnWait = Callable[[str], None]
+"""Told in a few words what is waited for."""
 
 Status = Literal["ok", "error", "timeout", "cancelled", "crashed"]
 
@@ -42,52 +45,6 @@ class FileRefused(SandboxError):
 
 class SandboxLost(SandboxError):
     """The sandbox ended, broke the protocol or missed the host's deadline; its state is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxPolicy:
-    """What a sandbox may use; each limit is checked to be in force before a program runs.
-
-    Attributes:
-        image: name of the image; None takes the one that `agentkit sandbox build` makes.
-        memory_mb: memory of all processes and temporary files together, MiB; there is no swap.
-        cpus: processors.
-        pids: processes and threads at a time.
-        files: open files of one process.
-        file_mb: size of one file, MiB.
-        workspace_mb: size of the working directory, MiB.
-        workspace_inodes: number of files in the working directory.
-        tmp_mb: size of /tmp, MiB.
-        shm_mb: size of /dev/shm, MiB.
-        idle_seconds: a sandbox that is not spoken to for so long ends itself.
-        start_seconds: how long a start may take.
-        artifact_mb: size of one file that may leave, MiB.
-        artifacts: number of files that may leave after one call.
-        artifacts_mb: size of all files that may leave after one call, MiB.
-        output_kb: how much of each of stdout and stderr is kept from its beginning, KiB; the
-            last 32 KiB are kept as well.
-        preload: modules that every fresh kernel has at once; missing ones are left out.
-        runtime: the container runtime; None takes the daemon's default.
-    """
-
-    image: str | None = None
-    memory_mb: int = 512
-    cpus: float = 1.0
-    pids: int = 64
-    files: int = 256
-    file_mb: int = 128
-    workspace_mb: int = 128
-    workspace_inodes: int = 4096
-    tmp_mb: int = 64
-    shm_mb: int = 16
-    idle_seconds: float = 1800.0
-    start_seconds: float = 60.0
-    artifact_mb: int = 10
-    artifacts: int = 20
-    artifacts_mb: int = 50
-    output_kb: int = 256
-    preload: tuple[str, ...] = ("numpy", "matplotlib.pyplot")
-    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,18 +203,48 @@ class Sandbox(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a back end has left.
+
+    Attributes:
+        memory_mb: memory that no live sandbox may use, MiB.
+        cpus: processors in all.
+    """
+
+    memory_mb: int
+    cpus: int
+
+
 class Backend(Protocol):
     """Where sandboxes come from."""
 
-    async def start(self, policy: SandboxPolicy) -> Sandbox:
+    async def start(self, policy: SandboxPolicy, on_wait: OnWait | None = None) -> Sandbox:
         """Start a sandbox whose kernel is ready.
+
+        Args:
+            policy: what it may use.
+            on_wait: told why it takes longer than usual.
 
         Raises:
             SandboxUnavailable: none can be had here; the text says why and the way out.
             PolicyNotInForce: a limit did not take effect.
+            SandboxLost: it ended while it was starting.
+        """
+        ...
+
+    async def capacity(self) -> Capacity:
+        """Return what is left for further sandboxes.
+
+        Raises:
+            SandboxUnavailable: none can be had here.
         """
         ...
 
     async def reap(self) -> int:
         """Remove sandboxes whose owner is gone; return how many."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; a sandbox that was handed out lives until it is closed."""
         ...

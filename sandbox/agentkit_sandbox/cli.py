@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, cast
 
 import click
 
-from agentkit_sandbox import docker
+from agentkit_sandbox import daemon, docker
 from agentkit_sandbox.base import (
     ExecResult,
     PolicyNotInForce,
@@ -59,7 +59,7 @@ def build(way: Way | None, mirror: str | None, *, force: bool, check: bool) -> N
 def status(*, as_json: bool) -> None:
     """Show the daemon's live sandboxes and whether the image is there."""
     try:
-        client = docker.connect()
+        client = daemon.connect()
         built = builder.is_built(client)
         found = [_summary(each) for each in docker.live(client)]
     except SandboxUnavailable as error:
@@ -80,7 +80,7 @@ def status(*, as_json: bool) -> None:
 def gc(*, images: bool) -> None:
     """Remove the sandboxes whose owner is gone."""
     try:
-        client = docker.connect()
+        client = daemon.connect()
         count = docker.reap(client)
         outdated = builder.remove_outdated(client) if images else []
     except SandboxUnavailable as error:

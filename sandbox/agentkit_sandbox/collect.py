@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast, get_args
 
 from agentkit_sandbox.base import (
-    MIB,
     ExecResult,
     File,
     FileEntry,
@@ -17,6 +16,7 @@ from agentkit_sandbox.base import (
     Status,
 )
 from agentkit_sandbox.names import media_type, safe_name, unique
+from agentkit_sandbox.policy import MIB
 from agentkit_sandbox.protocol import Frame, ProtocolFault
 
 TAIL: Final = 64 * 1024

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, cast
 
 from agentkit_sandbox.base import (
-    MIB,
     ExecResult,
     File,
     FileRefused,
@@ -22,6 +21,7 @@ from agentkit_sandbox.base import (
 )
 from agentkit_sandbox.collect import Artifacts, Collected, expect, listing, require, string
 from agentkit_sandbox.names import plain_path
+from agentkit_sandbox.policy import MIB
 from agentkit_sandbox.protocol import MAX_PIECE, Frame, FrameBuffer, ProtocolFault, encode
 
 MAX_CODE: Final = 4 * MIB
@@ -82,6 +82,7 @@ class Session:
         caps = [policy.artifact_mb * MIB, policy.artifacts, policy.artifacts_mb * MIB]
         header = {"op": "hello", "artifacts": caps, "output": policy.output_kb * 1024}
         header |= {"preload": list(policy.preload), "idle": policy.idle_seconds}
+        header |= {"network": bool(policy.allowlist) or policy.network == "open"}
         async with self._conversation(policy.start_seconds, "did not start"):
             await self._request(header)
             async for frame in self._frames():

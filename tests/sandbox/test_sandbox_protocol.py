@@ -33,6 +33,8 @@ GOOD_FACTS = {
     "file_bytes": 128 * 2**20,
     "core_bytes": 0,
     "memory": 512 * 2**20,
+    "socket_memory": 32 * 2**20,
+    "terminals": False,
     "pids": 64,
     "workspace_bytes": 128 * 2**20,
     "tmp_bytes": 64 * 2**20,
@@ -133,10 +135,23 @@ def test_a_sandbox_of_an_ended_process_is_an_orphan():
         ({f"{MARK}.boot": "another"}, True),
         ({f"{MARK}.boot": "another", f"{MARK}.host": "another"}, False),
         ({f"{MARK}.namespace": "pid:[1]"}, False),
-        ({f"{MARK}.namespace": "pid:[1]", f"{MARK}.created": "1"}, True),
+        ({f"{MARK}.namespace": "pid:[1]", f"{MARK}.uptime": "1", f"{MARK}.lifetime": "1"}, True),
+        ({f"{MARK}.created": "1"}, False),
+        ({f"{MARK}.uptime": "1", f"{MARK}.lifetime": "1"}, True),
+        ({f"{MARK}.boot": "x", f"{MARK}.host": "x", f"{MARK}.created": "1"}, True),
         ({MARK: "no"}, False),
     ],
-    ids=["id used again", "rebooted", "other host", "other namespace", "a day old", "not ours"],
+    ids=[
+        "id used again",
+        "rebooted",
+        "other host",
+        "other namespace",
+        "over there",
+        "clock jump",
+        "over here",
+        "far and old",
+        "not ours",
+    ],
 )
 def test_orphans_are_told_from_strangers(change, orphan):
     """A sandbox whose owner cannot be seen from here is only an orphan when it is very old."""
@@ -152,6 +167,8 @@ def test_good_facts_pass():
     [
         ("memory", None),
         ("memory", 2**62),
+        ("socket_memory", 2**62),
+        ("terminals", True),
         ("pids", None),
         ("interfaces", ["eth0", "lo"]),
         ("read_only", False),
