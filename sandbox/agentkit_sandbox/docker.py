@@ -38,6 +38,7 @@ from agentkit_sandbox.reaper import MARK, is_orphan, owner_labels
 from agentkit_sandbox.runner.bundle import program
 from agentkit_sandbox.script import PID_1, ScriptSession
 from agentkit_sandbox.session import Session
+from agentkit_sandbox.sockets import limit_sockets
 from agentkit_sandbox.support import Support, support
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ class DockerBackend:
             await in_thread(engine.api.start, name)
             info: dict[str, Any] = await in_thread(engine.api.inspect_container, name)
             check_settings(policy, uid, info, network)
+            await in_thread(limit_sockets, info)
             if egress is not None:
                 await egress.check(name)
             if policy.runner is not None:

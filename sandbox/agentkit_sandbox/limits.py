@@ -10,6 +10,8 @@ from agentkit_sandbox.policy import MIB, SandboxPolicy
 
 WORKSPACE: Final = "/workspace"
 TMP: Final = "/tmp"  # noqa: S108 (inside the container, a tmpfs of its own)
+# The system has 3072 terminals for all containers together, and nothing limits them for one.
+NO_TERMINALS: Final = {"/dev/pts": "size=4k,nr_inodes=1,mode=0555,nosuid,nodev,noexec"}
 NOWHERE: Final = ("127.0.0.1",)  # a resolver inside the container, where nobody listens
 
 
@@ -31,6 +33,7 @@ def host_config(policy: SandboxPolicy, uid: int, network: str = "none") -> dict[
     tmpfs = {
         WORKSPACE: f"size={policy.workspace_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
         TMP: f"size={policy.tmp_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
+        **NO_TERMINALS,
     }
     limits = {"nofile": policy.files, "fsize": policy.file_mb * MIB, "core": 0}
     return {
@@ -121,6 +124,7 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
         "files": policy.files,
         "file_bytes": policy.file_mb * MIB,
         "core_bytes": 0,
+        "terminals": False,
     }
     wrong = {
         key: (facts.get(key), value) for key, value in exact.items() if facts.get(key) != value
@@ -135,6 +139,9 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
         found = facts.get(key)
         if not isinstance(found, int) or not 0 < found <= top:
             wrong[key] = (found, f"at most {top}")
+    sockets = facts.get("socket_memory")  # 0 where they are refused
+    if not isinstance(sockets, int) or not 0 <= sockets <= policy.memory_mb * MIB:
+        wrong["socket_memory"] = (sockets, f"at most {policy.memory_mb * MIB}")
     _refuse(wrong)
 
 

@@ -9,7 +9,7 @@ request at a time; only "cancel" may come while a call is running.
 
 | request (body)          | fields                                   | answer (body)              |
 |-------------------------|------------------------------------------|----------------------------|
-| hello                   | artifacts, output, preload, idle         | ready: facts, python       |
+| hello                   | artifacts, output, preload, idle, network| ready: facts, python       |
 | exec (program)          | timeout                                  | output*, artifact*, done   |
 | shell (command)         | timeout                                  | output*, artifact*, done   |
 | cancel                  | nonce of the running call                | none of its own            |

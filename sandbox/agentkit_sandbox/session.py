@@ -82,6 +82,7 @@ class Session:
         caps = [policy.artifact_mb * MIB, policy.artifacts, policy.artifacts_mb * MIB]
         header = {"op": "hello", "artifacts": caps, "output": policy.output_kb * 1024}
         header |= {"preload": list(policy.preload), "idle": policy.idle_seconds}
+        header |= {"network": bool(policy.allowlist) or policy.network == "open"}
         async with self._conversation(policy.start_seconds, "did not start"):
             await self._request(header)
             async for frame in self._frames():

@@ -33,6 +33,8 @@ GOOD_FACTS = {
     "file_bytes": 128 * 2**20,
     "core_bytes": 0,
     "memory": 512 * 2**20,
+    "socket_memory": 32 * 2**20,
+    "terminals": False,
     "pids": 64,
     "workspace_bytes": 128 * 2**20,
     "tmp_bytes": 64 * 2**20,
@@ -165,6 +167,8 @@ def test_good_facts_pass():
     [
         ("memory", None),
         ("memory", 2**62),
+        ("socket_memory", 2**62),
+        ("terminals", True),
         ("pids", None),
         ("interfaces", ["eth0", "lo"]),
         ("read_only", False),

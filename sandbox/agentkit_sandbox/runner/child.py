@@ -78,16 +78,16 @@ class Worker:
 class ShellProcess(Worker):
     """One shell command."""
 
-    def __init__(self, command: bytes) -> None:
-        super().__init__(partial(shell.start, command))
+    def __init__(self, command: bytes, *, internet: bool) -> None:
+        super().__init__(partial(shell.start, command, internet))
 
 
 class KernelProcess(Worker):
     """A kernel, with the socket through which it takes programs and answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, internet: bool) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        super().__init__(partial(kernel.start, theirs.fileno()))
+        super().__init__(partial(kernel.start, internet, theirs.fileno()))
         theirs.close()
         ours.setblocking(False)
         self.channel = ours.detach()

@@ -16,13 +16,16 @@ def leave_supervisor() -> None:
     os.setsid()
 
 
-def lock() -> None:
+def lock(*, internet: bool) -> None:
     """Become the first victim when memory ends, and lose the system calls nobody needs.
 
     Only for a process that holds no control descriptor any more, because it can be looked into
     from here on.
+
+    Args:
+        internet: allow sockets of the internet's families, at least to the sandbox itself.
     """
     # oom_score_adj belongs to root while a process is not dumpable.
     seccomp.set_dumpable(dumpable=True)
     Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
-    seccomp.install()
+    seccomp.install(internet=internet)

@@ -38,16 +38,17 @@ class Console(io.TextIOWrapper):
         super().__init__(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
-def start(channel: int, stdout: int, stderr: int) -> NoReturn:
+def start(internet: bool, channel: int, stdout: int, stderr: int) -> NoReturn:  # noqa: FBT001 (by partial)
     """Become the kernel in a process that was just forked; never returns.
 
     Args:
+        internet: whether it may have sockets of the internet's families.
         channel: socket to the supervisor.
         stdout: pipe for what the program prints.
         stderr: pipe for what it complains about.
     """
     try:
-        _confine(channel, stdout, stderr)
+        _confine(channel, stdout, stderr, internet=internet)
         Kernel().serve()
     except BaseException as error:  # noqa: BLE001 (nothing may return into the supervisor's code)
         with suppress(BaseException):
@@ -56,7 +57,7 @@ def start(channel: int, stdout: int, stderr: int) -> NoReturn:
         os._exit(97)
 
 
-def _confine(channel: int, stdout: int, stderr: int) -> None:
+def _confine(channel: int, stdout: int, stderr: int, *, internet: bool) -> None:
     # SIGXFSZ and SIGPIPE stay ignored, as Python sets them: a limit then raises OSError here.
     confine.leave_supervisor()
     high = [os.dup(fd) for fd in (channel, stdout, stderr)]  # out of the way of the targets
@@ -66,7 +67,7 @@ def _confine(channel: int, stdout: int, stderr: int) -> None:
         os.dup2(source, target)
         os.dup2(source, kept, inheritable=False)
     os.closerange(FIRST_FOREIGN, os.sysconf("SC_OPEN_MAX"))
-    confine.lock()  # only now that the control descriptors are closed
+    confine.lock(internet=internet)  # only now that the control descriptors are closed
 
 
 def _above(descriptor: int) -> int:

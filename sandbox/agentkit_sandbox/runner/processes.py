@@ -123,7 +123,9 @@ def facts() -> dict[str, Any]:
         "seccomp": status["Seccomp"].strip() == "2",
         "interfaces": sorted(line.split(":")[0].strip() for line in devices),
         "read_only": bool(os.statvfs("/").f_flag & os.ST_RDONLY),
-        "memory": _limit("memory.max", "memory/memory.limit_in_bytes"),
+        "memory": memory(),
+        "socket_memory": socket_memory(),
+        "terminals": Path("/dev/pts/ptmx").exists(),
         "pids": _limit("pids.max", "pids/pids.max"),
         "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         "file_bytes": resource.getrlimit(resource.RLIMIT_FSIZE)[1],
@@ -131,6 +133,17 @@ def facts() -> dict[str, Any]:
         "workspace_bytes": _size("/workspace"),
         "tmp_bytes": _size("/tmp"),  # noqa: S108 (a tmpfs of this container alone)
     }
+
+
+def socket_memory() -> int | None:
+    """Return how much the buffers of TCP and UDP sockets may take, bytes; None is unknown."""
+    # Version 2 counts them as memory, version 1 by themselves.
+    return _limit("memory.max", "memory/memory.kmem.tcp.limit_in_bytes")
+
+
+def memory() -> int | None:
+    """Return how much memory all processes may take, bytes; None is unlimited or unknown."""
+    return _limit("memory.max", "memory/memory.limit_in_bytes")
 
 
 def _limit(*names: str) -> int | None:

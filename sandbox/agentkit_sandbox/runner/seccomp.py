@@ -150,8 +150,12 @@ class SeccompFault(Exception):
     """The filter cannot be put in force here, so no user code may run."""
 
 
-def build(machine: str) -> bytes:
+def build(machine: str, *, internet: bool = True) -> bytes:
     """Return the filter's instructions for one machine.
+
+    Args:
+        machine: as `uname -m` names it.
+        internet: allow sockets of the internet's families.
 
     Raises:
         SeccompFault: there is no table for this architecture.
@@ -175,8 +179,9 @@ def build(machine: str) -> bytes:
         for pair in table.values():
             if (number := pair[column]) is not None:
                 rules += _on(number, [answer])
-    for pair, arguments in _ONLY.values():
-        rules += _on(pair[column], _only(arguments))
+    for name, (pair, arguments) in _ONLY.items():
+        local = arguments | {0: (_AF_UNIX,)} if name == "socket" and not internet else arguments
+        rules += _on(pair[column], _only(local))
     clone = [_load(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse, _allow]
     rules += _on(_CLONE[column], clone)
     rules += _on(_SETSOCKOPT[column], _never(_OPTIONS))
@@ -235,13 +240,16 @@ def set_dumpable(*, dumpable: bool) -> None:
     _prctl(_PR_SET_DUMPABLE, int(dumpable))
 
 
-def install() -> None:
+def install(*, internet: bool) -> None:
     """Put the filter in force for this process and all its children, for good.
+
+    Args:
+        internet: allow sockets of the internet's families.
 
     Raises:
         SeccompFault: unknown architecture, or the system refused.
     """
-    code = build(os.uname().machine)
+    code = build(os.uname().machine, internet=internet)
     memory = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.addressof(memory))
     _prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(program))

@@ -14,11 +14,12 @@ STDOUT, STDERR, FIRST_FOREIGN = 1, 2, 3
 NO_SHELL: Final = 127
 
 
-def start(command: bytes, stdout: int, stderr: int) -> NoReturn:
+def start(command: bytes, internet: bool, stdout: int, stderr: int) -> NoReturn:  # noqa: FBT001 (by partial)
     """Become the shell in a process that was just forked; never returns.
 
     Args:
         command: text of the command.
+        internet: whether it may have sockets of the internet's families.
         stdout: pipe for what it prints.
         stderr: pipe for what it complains about.
     """
@@ -29,7 +30,7 @@ def start(command: bytes, stdout: int, stderr: int) -> NoReturn:
         os.dup2(stdout, STDOUT)
         os.dup2(stderr, STDERR)
         os.closerange(FIRST_FOREIGN, os.sysconf("SC_OPEN_MAX"))
-        confine.lock()
+        confine.lock(internet=internet)
         os.chdir(kernel.WORKSPACE)
         for shell in SHELLS:
             with suppress(FileNotFoundError):

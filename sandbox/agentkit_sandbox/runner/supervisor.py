@@ -49,6 +49,7 @@ class Supervisor:
         self._folder = files.open_folder(kernel.WORKSPACE)
         self._caps = files.Caps(0, 0, 0)
         self._output_cap = 0
+        self._internet = False
         self._idle = HELLO_WITHIN
         self._heard = time.monotonic()
         self._transfers = Transfers(self._folder, self._tell)
@@ -150,10 +151,16 @@ class Supervisor:
         loaded = preload(header["preload"])
         seccomp.set_dumpable(dumpable=False)
         self._idle = float(header["idle"])
+        found = processes.facts()
+        # Sockets whose buffers nobody counts could take the host's memory, even to oneself.
+        counted = 0 < (found["socket_memory"] or 0) <= (found["memory"] or 0)
+        self._internet = bool(header["network"]) or counted
+        if not self._internet:
+            found["socket_memory"] = 0
         self._renew()
         python = ".".join(str(part) for part in sys.version_info[:3])
         ready = {"op": "ready", "nonce": header["nonce"], "python": python, "preloaded": loaded}
-        self._tell(ready | {"facts": processes.facts()})
+        self._tell(ready | {"facts": found})
         self._heard = time.monotonic()
 
     def _tell(self, header: dict[str, Any], body: bytes = b"") -> None:
@@ -183,7 +190,7 @@ class Supervisor:
 
     def _begin_shell(self, call: Call, command: bytes) -> None:
         try:
-            self._shell = ShellProcess(command)
+            self._shell = ShellProcess(command, internet=self._internet)
         except OSError as error:  # threads of the kernel may hold all that the limit allows
             why = f"no process could be started: {os.strerror(error.errno or 0).lower()}"
             self._finish(call, "error", lost=False, detail=why)
@@ -326,7 +333,7 @@ class Supervisor:
         if self._kernel is not None:
             processes.kill_all()
             self._kernel.close()  # closing takes the descriptors out of the poll, too
-        current = self._kernel = KernelProcess()
+        current = self._kernel = KernelProcess(internet=self._internet)
         select.select([current.channel], [], [], UP_WITHIN)
         hello = _rest(current.channel)
         if [frame.header.get("op") for frame in current.buffer.feed(hello)] != ["up"]:
