@@ -274,7 +274,6 @@ class ScriptSession:
             "timeout" if over else "ok" if exit_code == 0 else "error",
             stdout=kept.text(1),
             stderr=kept.text(2),
-            error=None if over or exit_code == 0 else f"Exit code {exit_code}.",
             exit_code=None if over else exit_code,
             detail="it was killed at its timeout" if over else "",
             artifacts=artifacts,
