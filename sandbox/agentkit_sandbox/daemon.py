@@ -178,7 +178,7 @@ def open_engine(daemon: Daemon | None = None, seconds: float = CALL_SECONDS) -> 
         # first request, which is why the version is asked for here and not by the SDK.
         api.trust_env = False
         api._version = api.version(api_version=False)["ApiVersion"]  # noqa: SLF001 (no other door)
-    except (DockerException, OSError, KeyError) as error:  # requests' own errors are OSErrors
+    except (DockerException, OSError, KeyError, TypeError) as error:  # requests' are OSErrors
         if client is not None:
             client.close()
         if tunnel is not None:

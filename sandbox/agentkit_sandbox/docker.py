@@ -131,7 +131,8 @@ class DockerBackend:
                 engine = await in_thread(open_engine, self._daemon)
                 try:
                     with translated(f"{CANNOT}: the Docker daemon did not say what it can"):
-                        self._support = support(await in_thread(engine.api.info))
+                        info: Any = await in_thread(engine.api.info)
+                    self._support = support(cast("Any", info) if isinstance(info, dict) else {})
                     await in_thread(reap, engine.client)
                 except BaseException:
                     await in_thread(engine.close)
