@@ -71,3 +71,8 @@ class Settings:
                 if name.endswith(KEY_SUFFIX) and key.strip()
             },
         )
+
+
+def variable(name: str) -> str | None:
+    """Return a variable that a file of the user's names, such as `${TOKEN}` in an mcp.json."""
+    return os.environ.get(name)  # noqa: TID251 - this is that file

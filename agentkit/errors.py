@@ -23,7 +23,12 @@
     ├── RunError                 one run
     │   ├── LimitExceeded          turns, dollars or seconds
     │   ├── OutputInvalid          no output of the wanted type
-    │   └── PrefixMoved            the prompt's prefix changed without a logged edit
+    │   ├── PrefixMoved            the prompt's prefix changed without a logged edit
+    │   ├── GuardrailTripped       a guardrail refused an input, a reply or an output
+    │   ├── LoopDetected           the model repeats a call that gives the same result
+    │   ├── RunChanged             tools, instructions or model differ from the log's
+    │   ├── StepInterrupted        a workflow's step was cut and must not be done twice
+    │   └── ReplayDiverged         a replay asks for what the log does not have
     └── StoreError               the log
         ├── SequenceConflict       another writer appended first
         ├── RunNotFound            no such run, or an ambiguous prefix of an id
@@ -203,6 +208,42 @@ class OutputInvalid(RunError):
 
 class PrefixMoved(RunError):
     """The next prompt does not begin with the last one, and no logged edit says why."""
+
+
+class GuardrailTripped(RunError):
+    """A guardrail refused, and telling the model why did not help or could not.
+
+    Attributes:
+        stage: "input", "reply" or "output".
+    """
+
+    def __init__(self, message: str, stage: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+class LoopDetected(RunError):
+    """The model made the same call with the same result again and again, although told."""
+
+
+class RunChanged(RunError):
+    """A run cannot go on as it was: its tools, instructions or model differ from the log's.
+
+    Attributes:
+        changed: "model", "instructions" and "tools", as far as they differ.
+    """
+
+    def __init__(self, message: str, changed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.changed = changed
+
+
+class StepInterrupted(RunError):
+    """A step of a workflow that was marked `once` was cut in the middle."""
+
+
+class ReplayDiverged(RunError):
+    """A replay asks the model something else than the recorded run did."""
 
 
 class StoreError(AgentkitError):

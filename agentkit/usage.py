@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from agentkit.errors import ConfigError, LimitExceeded
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,41 @@ class Spent:
     cost_usd: float | None = 0.0
     seconds: float = 0.0
 
-    def plus(self, usage: Usage, cost_usd: float | None) -> Spent:
-        """Return what is spent after one more reply."""
+    def plus(self, usage: Usage, cost_usd: float | None, turns: int = 1) -> Spent:
+        """Return what is spent after one more reply, or after other `turns`."""
         cost = None
         if self.cost_usd is not None and cost_usd is not None:
             cost = self.cost_usd + cost_usd
-        return Spent(self.turns + 1, self.usage + usage, cost, self.seconds)
+        return Spent(self.turns + turns, self.usage + usage, cost, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run may still spend; None means no limit, 0 that nothing is left.
+
+    Attributes:
+        turns: replies of the model.
+        cost_usd: dollars.
+        seconds: wall time.
+    """
+
+    turns: int | None = None
+    cost_usd: float | None = None
+    seconds: float | None = None
+
+    def least(self, other: Left) -> Left:
+        """Return the smaller of each."""
+        return Left(
+            _least(self.turns, other.turns),
+            _least(self.cost_usd, other.cost_usd),
+            _least(self.seconds, other.seconds),
+        )
+
+
+def _least(one: N | None, other: N | None) -> N | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +117,17 @@ class Limits:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"Limits({name}={value!r}): expected a positive number or None.")
+
+    def left(self, spent: Spent) -> Left:
+        """Return what may still be spent."""
+        cost = None
+        if self.cost_usd is not None and spent.cost_usd is not None:
+            cost = max(self.cost_usd - spent.cost_usd, 0.0)
+        return Left(
+            None if self.turns is None else max(self.turns - spent.turns, 0),
+            cost,
+            None if self.seconds is None else max(self.seconds - spent.seconds, 0.0),
+        )
 
     def check(self, spent: Spent) -> None:
         """Raise LimitExceeded when nothing more may be spent."""

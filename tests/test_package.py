@@ -35,6 +35,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         "agentkit",
         "agentkit.agent",
         "agentkit.context",
+        "agentkit.events",
         "agentkit.model",
         "agentkit.store",
         "agentkit.testing",

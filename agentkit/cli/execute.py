@@ -49,7 +49,7 @@ async def execute(agent: Agent, task: str, *, as_json: bool, artifacts: Path) ->
             else:
                 _write(dump_line(event))
 
-    with _terminated_like_interrupted(), view.shown():
+    with terminated_like_interrupted(), view.shown():
         result = await agent.run(task, subscriber)
     paths = tuple(result.save_artifacts(artifacts))
     if as_json:
@@ -92,7 +92,7 @@ def _with_paths(event: Event, paths: tuple[Path, ...]) -> bytes:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Generator[None]:
+def terminated_like_interrupted() -> Generator[None]:
     """Let SIGTERM end the run as Ctrl-C does: the log says so and no container stays."""
     task = asyncio.current_task()
     assert task is not None

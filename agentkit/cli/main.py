@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "agentkit.cli.doctor:doctor",
     "run": "agentkit.cli.run:run",
     "setup": "agentkit.cli.setup_command:setup",
+    "tools": "agentkit.cli.tools:tools",
 }
 
 INTERRUPTED = 130

@@ -6,18 +6,16 @@ import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from agentkit import plugins
 from agentkit.agent import Agent, update_plan
 from agentkit.agent.agent import INSTRUCTIONS
 from agentkit.cli.execute import execute, summarize
+from agentkit.cli.sources import sources, tool_options
 from agentkit.config import Settings
 from agentkit.errors import ConfigError
 from agentkit.model import GLM
-from agentkit.tool import Toolset
 from agentkit.usage import Limits
 
 
@@ -34,13 +32,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("task")
-@click.option(
-    "--tools",
-    "names",
-    multiple=True,
-    metavar="NAME[:ARG]",
-    help="A toolset, such as `code` or `documents:DIR`. May be given several times.",
-)
+@tool_options
 @model_options
 @click.option("--instructions", metavar="TEXT", help="The system prompt; @FILE reads a file.")
 @click.option("--turns", type=click.IntRange(1), default=50, show_default=True, help="Limit.")
@@ -58,6 +50,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     *,
     task: str,
     names: tuple[str, ...],
+    servers: tuple[str, ...],
     model: str | None,
     base_url: str | None,
     provider: str | None,
@@ -75,34 +68,17 @@ def run(  # noqa: PLR0913 - one parameter for each option
     \b
     agentkit run "What is 2**100? Use code." --tools code
     agentkit run "Summarise the prices, with sources." --tools documents:notes/
+    agentkit run "What time is it in Oslo?" --mcp "uvx mcp-server-time"
     """
     agent = Agent(
         GLM(model or Settings.load().model, base_url=base_url, provider=provider),
         instructions=_text(instructions) if instructions else INSTRUCTIONS,
-        tools=[update_plan, *(toolset(name) for name in names)],
+        tools=[update_plan, *sources(names, servers)],
         limits=Limits(turns=turns, cost_usd=cost, seconds=seconds),
         name="run",
     )
     text = sys.stdin.read() if task == "-" else task
     summarize(asyncio.run(execute(agent, text, as_json=as_json, artifacts=artifacts)))
-
-
-def toolset(name: str) -> Toolset:
-    """Return the toolset that `NAME` or `NAME:ARG` names.
-
-    Raises:
-        ConfigError: no such toolset, or it does not take this argument.
-    """
-    short, colon, argument = name.partition(":")
-    factory: Callable[..., Any] = plugins.load(plugins.TOOLS, short)
-    try:
-        made = factory(argument) if colon else factory()
-    except TypeError as error:
-        wanted = "needs" if not colon else "takes no such"
-        raise ConfigError(f"--tools {name}: {short!r} {wanted} argument ({error}).") from error
-    if not isinstance(made, Toolset):
-        raise ConfigError(f"--tools {name}: {short!r} made {type(made).__name__}, no toolset.")
-    return made
 
 
 def _text(value: str) -> str:

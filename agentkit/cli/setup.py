@@ -2,7 +2,7 @@
 
 It also runs as a script on a bare Debian or Ubuntu, before anything is installed:
 
-    python3 agentkit/cli/setup.py [--dev] [--docker auto|require|skip]
+    python3 agentkit/cli/setup.py [--dev] [--docker auto|require|skip] [--with mcp]
 
 For that, this file and its `setup_*` siblings use the standard library only, and this file has
 to load in an older Python too, if only to say that it is too old.
@@ -31,10 +31,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentkit.cli.setup_host import Host
 
 _OLDEST = (3, 11)
 _DOCKER = ("auto", "require", "skip")
+PARTS = ("mcp",)
 
 
 def main() -> int:
@@ -46,11 +49,14 @@ def main() -> int:
     )
     parser.add_argument("--dev", action="store_true", help="what the tests need, too")
     parser.add_argument("--docker", choices=_DOCKER, default="auto", help="see `agentkit setup`")
+    parser.add_argument("--with", dest="parts", action="append", choices=PARTS, default=[])
     options = parser.parse_args()
-    return set_up(dev=options.dev, docker=options.docker, own_environment=True)
+    return set_up(dev=options.dev, docker=options.docker, own_environment=True, parts=options.parts)
 
 
-def set_up(*, dev: bool, docker: str, own_environment: bool = False) -> int:
+def set_up(
+    *, dev: bool, docker: str, own_environment: bool = False, parts: Sequence[str] = ()
+) -> int:
     """Do all steps, and tell a person on stderr.
 
     Args:
@@ -58,6 +64,7 @@ def set_up(*, dev: bool, docker: str, own_environment: bool = False) -> int:
         docker: "auto" goes on without an engine where none can be had, "require" fails there,
             "skip" does not look for one.
         own_environment: make and use `.venv` of the checkout, whatever Python runs this.
+        parts: what else is wanted, with `dev`: "mcp", the real MCP servers of the tests.
 
     Returns:
         The exit code: 0 when ready, 1 for a problem, 130 after Ctrl-C.
@@ -67,7 +74,10 @@ def set_up(*, dev: bool, docker: str, own_environment: bool = False) -> int:
 
     started = time.monotonic()
     try:
-        ready = _steps(Host.here(), dev=dev, docker=docker, own_environment=own_environment)
+        host = Host.here()
+        ready = _steps(host, dev=dev or bool(parts), docker=docker, own_environment=own_environment)
+        if "mcp" in parts:
+            ready.append(_mcp_servers(host))
     except Problem as problem:
         sys.stderr.write(f"setup: {problem}\n")
         return 1
@@ -93,10 +103,20 @@ def _steps(host: Host, *, dev: bool, docker: str, own_environment: bool) -> list
         return [f"packages in {sys.prefix}", *_docker_steps(host, Path(sys.executable), docker)]
     with locked(host, root):
         environment = install(host, root, dev=dev)
+        if dev and docker != "skip":
+            _bubblewrap(host)
         return [
             f"packages in {environment.folder}",
             *_docker_steps(host, environment.python, docker),
         ]
+
+
+def _mcp_servers(host: Host) -> str:
+    from agentkit.cli.setup_mcp import install_servers
+
+    root = _checkout()
+    assert root is not None  # development tools were asked for
+    return install_servers(host, root / ".venv" / "bin" / "python")
 
 
 def _docker_steps(host: Host, python: Path, docker: str) -> list[str]:
@@ -116,6 +136,18 @@ def _docker_steps(host: Host, python: Path, docker: str) -> list[str]:
         host.say("docker", f"{problem} Going on without it: code will not run")
         return ["without Docker"]
     return [f"Docker {version}".strip(), "sandbox image"]
+
+
+def _bubblewrap(host: Host) -> None:
+    """Get the second choice of a sandbox, which the tests run; without it they say so."""
+    from agentkit.cli.setup_host import Problem
+
+    if host.find("bwrap"):
+        return
+    try:
+        host.apt_install("bubblewrap", ["bubblewrap"], "the tests of the second sandbox need it")
+    except Problem as problem:
+        host.say("bubblewrap", f"{problem} Going on without it")
 
 
 def _checkout() -> Path | None:

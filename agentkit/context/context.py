@@ -30,8 +30,8 @@ class Context:
         self._tools_digest = hashlib.sha256(tools).hexdigest()
         self._prefix = PrefixCheck()
         self._estimate = TokenEstimate()
-        self._bytes = len(tools) + len(self._transcript.encoded[0])
-        self._counted = 1
+        self._bytes = len(tools)
+        self._counted = 0
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -64,6 +64,7 @@ class Context:
 
     def _size(self) -> int:
         encoded = self._transcript.encoded
-        self._bytes += sum(len(encoded[index]) for index in range(self._counted, len(encoded)))
-        self._counted = len(encoded)
-        return self._bytes
+        last = len(encoded) - 1  # may still grow by a reminder
+        self._bytes += sum(len(encoded[index]) for index in range(self._counted, last))
+        self._counted = last
+        return self._bytes + len(encoded[last])

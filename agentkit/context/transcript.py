@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 
-from agentkit.events import Body, Replied, ToolFinished, UserMessage
+from agentkit.events import Body, Reminder, Replied, ToolFinished, UserMessage
 from agentkit.messages import Message, System, ToolOutput, User
 
 Encode = Callable[[Message], bytes]
@@ -22,20 +22,32 @@ class Transcript:
     """The messages that the log so far amounts to.
 
     Results join the transcript in call order once every call of their reply has one, whatever
-    order they finished in.
+    order they finished in. A reminder rides at the end of the last result; only where no result
+    stands last is it a message of its own, a system message.
 
     Args:
         system: the instructions.
         encode: turns a message into the bytes that the request body carries.
     """
 
-    __slots__ = ("_digest", "_encode", "_open", "_results", "encoded", "messages")
+    __slots__ = (
+        "_digest",
+        "_encode",
+        "_hashed",
+        "_open",
+        "_reminders",
+        "_results",
+        "encoded",
+        "messages",
+    )
 
     def __init__(self, system: str, encode: Encode) -> None:
         self._encode = encode
         self._open: tuple[str, ...] = ()
         self._results: dict[str, str] = {}
+        self._reminders: list[str] = []
         self._digest = hashlib.sha256()
+        self._hashed = 0
         self.messages: list[Message] = []
         self.encoded: list[bytes] = []
         self._append(System(system))
@@ -47,7 +59,13 @@ class Transcript:
 
     def digest(self) -> str:
         """Return the sha256 over all encoded messages, in hex."""
-        return self._digest.copy().hexdigest()
+        # All but the last message are final; a reminder may still join that one.
+        while self._hashed < len(self.encoded) - 1:
+            self._digest.update(self.encoded[self._hashed])
+            self._hashed += 1
+        whole = self._digest.copy()
+        whole.update(self.encoded[-1])
+        return whole.hexdigest()
 
     def apply(self, body: Body) -> None:
         """Take the next event; kinds that the prompt does not show change nothing."""
@@ -59,6 +77,8 @@ class Transcript:
                 self._append(message)
                 self._open = tuple(call.id for call in message.tool_calls)
                 self._results = {}
+            case Reminder(content=content):
+                self._remind(content)
             case ToolFinished(call_id=call_id, content=content):
                 if call_id in self._open:
                     self._results[call_id] = content
@@ -77,12 +97,24 @@ class Transcript:
             self._append(ToolOutput(call, self._results[call]))
         self._open = ()
         self._results = {}
+        reminders, self._reminders = self._reminders, []
+        for content in reminders:
+            self._remind(content)
+
+    def _remind(self, content: str) -> None:
+        last = self.messages[-1]
+        if self._open:
+            self._reminders.append(content)
+        elif isinstance(last, ToolOutput):
+            joined = ToolOutput(last.call_id, f"{last.content}\n\n{content}")
+            self.messages[-1], self.encoded[-1] = joined, self._encode(joined)
+        else:
+            self._append(System(content))
 
     def _append(self, message: Message) -> None:
         data = self._encode(message)
         self.messages.append(message)
         self.encoded.append(data)
-        self._digest.update(data)
 
 
 def fold(bodies: Iterable[Body], system: str, encode: Encode) -> Transcript:

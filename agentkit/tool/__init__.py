@@ -1,7 +1,9 @@
 """Tools: from a Python function to a safe parallel call."""
 
 from agentkit.errors import ToolError
+from agentkit.tool.approval import Answer, ApprovalPolicy, Approver, Question, Rule
 from agentkit.tool.arguments import Arguments, bind
+from agentkit.tool.asking import Past
 from agentkit.tool.base import (
     ArgumentFault,
     Artifact,
@@ -13,21 +15,36 @@ from agentkit.tool.base import (
     Validate,
 )
 from agentkit.tool.batch import Keep, Record
+from agentkit.tool.cancelled import Cancelled
+from agentkit.tool.combine import combine_tools, filter_tools, prefix_tools, rename_tools
 from agentkit.tool.dispatch import Dispatcher
-from agentkit.tool.execution import DispatchPolicy, Emit
+from agentkit.tool.early import Early
+from agentkit.tool.execution import Emit
+from agentkit.tool.flags import Flags
+from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.schema import as_tool, raw_tool, tool
 from agentkit.tool.toolset import collect, definitions
+from agentkit.tool.typed import validator
 
 __all__ = [
+    "Answer",
+    "ApprovalPolicy",
+    "Approver",
     "ArgumentFault",
     "Arguments",
     "Artifact",
+    "Cancelled",
     "DispatchPolicy",
     "Dispatcher",
+    "Early",
     "Emit",
+    "Flags",
     "Keep",
+    "Past",
     "Problem",
+    "Question",
     "Record",
+    "Rule",
     "Tool",
     "ToolContext",
     "ToolError",
@@ -37,7 +54,12 @@ __all__ = [
     "as_tool",
     "bind",
     "collect",
+    "combine_tools",
     "definitions",
+    "filter_tools",
+    "prefix_tools",
     "raw_tool",
+    "rename_tools",
     "tool",
+    "validator",
 ]

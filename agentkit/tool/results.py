@@ -9,7 +9,7 @@ from typing import cast
 from pydantic_core import to_json
 
 from agentkit.errors import ToolError
-from agentkit.events import ToolStatus
+from agentkit.events import SubRun, ToolStatus
 from agentkit.tool.base import Artifact, ToolResult
 
 NOTHING = "Done. The tool returned nothing."
@@ -24,6 +24,7 @@ class Outcome:
     status: ToolStatus
     content: str
     artifacts: tuple[Artifact, ...] = ()
+    sub_run: SubRun | None = None
 
 
 def returned(value: object, limit: int) -> Outcome:
@@ -41,10 +42,10 @@ def returned(value: object, limit: int) -> Outcome:
             return Outcome("ok", clip(value, limit))
         case None:
             return Outcome("ok", NOTHING)
-        case ToolResult(content=content, artifacts=artifacts, ok=ok):
+        case ToolResult(content=content, artifacts=artifacts, ok=ok, sub_run=sub_run):
             inner = returned(content, limit)
             status = inner.status if ok else "error"
-            return Outcome(status, inner.content, tuple(artifacts))
+            return Outcome(status, inner.content, tuple(artifacts), sub_run)
         case Artifact(name=name, media_type=media_type, data=data):
             said = f"Made the file {name} ({media_type}, {len(data)} bytes)."
             return Outcome("ok", said, (value,))
@@ -78,19 +79,18 @@ def clip(text: str, limit: int) -> str:
 
     The head and the tail stay, because a table's header stands first and an error stands last.
     """
+    if len(text) > limit:  # cut first: of a gigabyte no second copy is made
+        head = int(limit * _HEAD)
+        note = (
+            f"\n\n[... {len(text) - limit} of {len(text)} characters left out here; ask for less "
+            "at once to see them ...]\n\n"
+        )
+        text = f"{text[:head]}{note}{text[len(text) - limit + head :]}"
     try:
         text.encode()
     except UnicodeEncodeError:
         text = text.encode(errors="backslashreplace").decode()
-    if len(text) <= limit:
-        return text
-    head = int(limit * _HEAD)
-    tail = limit - head
-    note = (
-        f"\n\n[... {len(text) - limit} of {len(text)} characters left out here; ask for less at "
-        "once to see them ...]\n\n"
-    )
-    return f"{text[:head]}{note}{text[len(text) - tail :]}"
+    return text
 
 
 def _as_json(value: object, limit: int) -> Outcome:

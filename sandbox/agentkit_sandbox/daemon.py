@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CALL_SECONDS: Final = 30.0  # one request to the daemon; a start on a busy machine takes seconds
 TUNNEL_SECONDS: Final = 20.0
+OLDEST_API: Final = "1.41"  # Docker 20.10
 REMOTE_SOCKET: Final = "/var/run/docker.sock"
 CANNOT: Final = "Code cannot be run here"
 
@@ -169,10 +170,15 @@ def open_engine(daemon: Daemon | None = None, seconds: float = CALL_SECONDS) -> 
             folder = Path(daemon.certificates)
             pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
             tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=True)
-        client = docker.DockerClient(base_url=daemon.address, tls=tls, timeout=int(seconds))
-        cast("Any", client).api.trust_env = False  # as `dial`: no web proxy on the way to a daemon
-        client.ping()
-    except (DockerException, OSError) as error:  # requests' own errors are OSErrors
+        client = docker.DockerClient(
+            base_url=daemon.address, tls=tls, timeout=int(seconds), version=OLDEST_API
+        )
+        api = api_of(client)
+        # As `dial`: no web proxy on the way to a daemon, and no authority but its own. Before the
+        # first request, which is why the version is asked for here and not by the SDK.
+        api.trust_env = False
+        api._version = api.version(api_version=False)["ApiVersion"]  # noqa: SLF001 (no other door)
+    except (DockerException, OSError, KeyError) as error:  # requests' own errors are OSErrors
         if client is not None:
             client.close()
         if tunnel is not None:
@@ -202,7 +208,7 @@ def _tls(certificates: str) -> ssl.SSLContext:
 def _knock(daemon: Daemon) -> None:
     """Try a local daemon's socket first: the plain error says more than the SDK's."""
     kind, _, path = daemon.address.partition("://")
-    if kind not in ("unix", "tcp", "http", "https"):
+    if kind not in ("unix", "tcp") or not path:
         raise SandboxUnavailable(
             f"{CANNOT}: {daemon.address!r} is no daemon's address. Give unix:///path, "
             "tcp://host:2376 or ssh://user@host in DOCKER_HOST."

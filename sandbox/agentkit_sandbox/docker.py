@@ -21,10 +21,12 @@ from agentkit_sandbox.daemon import (
     CANNOT,
     Daemon,
     Engine,
+    api_of,
     explained,
     in_thread,
     open_engine,
     remove_container,
+    translated,
 )
 from agentkit_sandbox.limits import (
     WORKSPACE,
@@ -128,13 +130,12 @@ class DockerBackend:
             if self._engine is None or self._support is None:
                 engine = await in_thread(open_engine, self._daemon)
                 try:
-                    self._support = support(await in_thread(engine.api.info))
+                    with translated(f"{CANNOT}: the Docker daemon did not say what it can"):
+                        self._support = support(await in_thread(engine.api.info))
                     await in_thread(reap, engine.client)
-                except Exception as error:
+                except BaseException:
                     await in_thread(engine.close)
-                    raise SandboxUnavailable(
-                        f"{CANNOT}: the Docker daemon did not say what it can ({explained(error)})."
-                    ) from error
+                    raise
                 self._engine = engine
             return self._engine, self._support
 
@@ -242,8 +243,13 @@ def _why_not_started(error: Exception, image: str) -> str:
 
 
 def live(client: DockerClient) -> list[dict[str, Any]]:
-    """Return the daemon's summary of each sandbox and proxy, running or not."""
-    found: Any = cast("Any", client).api.containers(all=True, filters={"label": f"{MARK}=1"})
+    """Return the daemon's summary of each sandbox and proxy, running or not.
+
+    Raises:
+        SandboxUnavailable: the daemon does not answer.
+    """
+    with translated("The Docker daemon did not answer"):
+        found: Any = api_of(client).containers(all=True, filters={"label": f"{MARK}=1"})
     return cast("list[dict[str, Any]]", found)
 
 
@@ -253,8 +259,13 @@ def labels_of(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def networks(client: DockerClient) -> list[dict[str, Any]]:
-    """Return the daemon's summary of each sandbox's own network."""
-    found: Any = cast("Any", client).api.networks(filters={"label": f"{MARK}=1"})
+    """Return the daemon's summary of each sandbox's own network.
+
+    Raises:
+        SandboxUnavailable: the daemon does not answer.
+    """
+    with translated("The Docker daemon did not answer"):
+        found: Any = api_of(client).networks(filters={"label": f"{MARK}=1"})
     return cast("list[dict[str, Any]]", found)
 
 
@@ -268,7 +279,7 @@ def reap(client: DockerClient) -> int:
     for network in networks(client):
         if is_orphan(labels_of(network)):
             try:
-                cast("Any", client).api.remove_network(network["Id"])
+                api_of(client).remove_network(network["Id"])
             except (APIError, OSError):
                 continue  # a proxy holds it while it goes; the next round takes it
     return len(orphans)

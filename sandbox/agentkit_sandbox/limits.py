@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agentkit_sandbox.base import PolicyNotInForce
@@ -105,11 +105,23 @@ def check_settings(
     _refuse({key: pair for key, pair in wanted.items() if pair[0] != pair[1]})
 
 
-def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> None:
+def check_facts(
+    policy: SandboxPolicy,
+    uid: int,
+    facts: Mapping[str, Any],
+    *,
+    without: Sequence[str] = (),
+) -> None:
     """Compare what the supervisor found from inside with the policy.
 
     The daemon's settings are a wish: on a system without the matching cgroup controller a limit
     is dropped. The supervisor has run no foreign code yet when it reports.
+
+    Args:
+        policy: what was asked for.
+        uid: user id of the sandbox.
+        facts: what the supervisor found.
+        without: limits that this back end does not have at all, and says so.
 
     Raises:
         PolicyNotInForce: names each limit that is not in force.
@@ -138,6 +150,8 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
         "workspace_bytes": policy.workspace_mb * MIB,
         "tmp_bytes": policy.tmp_mb * MIB,
     }
+    for key in without:
+        at_most.pop(key)
     for key, top in at_most.items():
         found = facts.get(key)
         if not isinstance(found, int) or not 0 < found <= top:

@@ -12,13 +12,21 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agentkit_sandbox.attach import AttachedChannel, Demultiplexer
-from agentkit_sandbox.base import ExecResult, File, SandboxLost, SandboxPolicy
+from agentkit_sandbox.base import (
+    ExecResult,
+    File,
+    FileEntry,
+    FileRefused,
+    Listing,
+    SandboxLost,
+    SandboxPolicy,
+)
 from agentkit_sandbox.daemon import in_thread
-from agentkit_sandbox.names import media_type, safe_name, unique
+from agentkit_sandbox.names import media_type, plain_path, safe_name, unique
 from agentkit_sandbox.policy import MIB, Runner
 
 if TYPE_CHECKING:
@@ -26,10 +34,10 @@ if TYPE_CHECKING:
 
 # The shell waits for the empty subshell, and with it collects whoever else has died.
 PID_1: Final = 'while read -r word; do kill -9 -1 2>/dev/null; ( : ); echo "$word"; done'
-PIECE: Final = 96 * 1024  # bytes; one argument of a program is at most 128 KB
-MAX_CODE: Final = MIB
+MAX_CODE: Final = 4 * MIB
+MAX_TIMEOUT: Final = 3600.0
 SLACK: Final = 15.0
-_APPEND: Final = 'printf %s "$2" >> "$1"'
+_STORE: Final = 'rm -f /tmp/program-*; head -c "$2" > "$1"'
 _RUN: Final = 'cd /workspace && : > /tmp/.before && exec "$@"'
 # Prints for each changed file its size and name, and its bytes where it is not too large.
 _FILES: Final = r"""
@@ -42,6 +50,30 @@ for f in *; do
   fi
 done
 """
+
+
+_PUT: Final = """
+cd /workspace || exit; case $1 in */*) mkdir -p "${1%/*}" || exit;; esac
+rm -f "$1" && head -c "$2" > "$1"
+"""
+_GET: Final = """
+cd /workspace || exit
+[ -f "$1" ] && [ ! -L "$1" ] || { echo "there is no such regular file" >&2; exit 1; }
+exec head -c "$2" < "$1"
+"""
+_LIST: Final = r"""
+walk() {
+  for f in "$1"* "$1".[!.]*; do
+    if [ -L "$f" ]; then :; elif [ -d "$f" ]; then (walk "$f/"); elif [ -f "$f" ]; then
+      s=$(wc -c < "$f") && printf '%s %s\0' $((s)) "$f"
+    fi
+  done
+}
+cd /workspace && walk ""
+"""
+MAX_LISTED: Final = 2 * MIB  # bytes of names
+
+T = TypeVar("T")
 
 
 class ScriptSession:
@@ -83,7 +115,7 @@ class ScriptSession:
         """Run a program of the policy's language in a process of its own.
 
         Args:
-            code: the program, at most 1 MiB, without a zero byte.
+            code: the program, at most 4 MiB, without a zero byte.
             timeout: seconds; then all its processes are killed.
             on_output: called with each piece of output as it arrives.
 
@@ -91,25 +123,69 @@ class ScriptSession:
             SandboxLost: the session is of no more use.
             ValueError: the program is too long or has a zero byte.
         """
-        data = code.encode("utf-8", "replace")
-        if len(data) > MAX_CODE or b"\0" in data:
-            raise ValueError(f"The program is above {MAX_CODE} bytes, or has a zero byte in it.")
-        if not 0 < timeout <= 3600:
-            raise ValueError(f"timeout is {timeout!r}; give seconds above 0, up to 3600.")
-        async with self._lock:
-            if self._closing is not None:
-                raise SandboxLost(f"The sandbox {self.name} has ended.")
-            try:
-                async with asyncio.timeout(timeout + 4 * SLACK):
-                    return await self._execute(code, timeout, on_output)
-            except (OSError, EOFError, TimeoutError) as error:
-                words = await self._end()
-                raise SandboxLost(
-                    f"The sandbox was lost: {error or 'it ended'}. {words}"
-                ) from error
-            except BaseException:
-                await self._end()
-                raise
+        return await self._run(self._policy.runner or Runner(), code, timeout, on_output)
+
+    async def shell(
+        self,
+        command: str,
+        timeout: float = 30.0,  # noqa: ASYNC109 (as above)
+        *,
+        on_output: Callable[[str], None] | None = None,
+    ) -> ExecResult:
+        """Run a shell command in the workspace by `sh`; else as `execute`."""
+        return await self._run(Runner(), command, timeout, on_output)
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Put a file into the workspace; one of the same name is replaced.
+
+        Raises:
+            FileRefused: it could not be written; the text says why.
+            SandboxLost: the session is of no more use.
+            ValueError: the name is no plain relative path.
+        """
+        kept = _Kept(4096)
+        command = ["sh", "-c", _PUT, "sh", plain_path(name), str(len(data))]
+        code = await self._guarded(4 * SLACK, self._process(command, kept, data))
+        if code != 0:
+            reason = kept.text(2).strip()[-200:] or "it could not be written"
+            raise FileRefused(f"{name!r} could not be put into the sandbox: {reason}.")
+
+    async def get(self, name: str) -> File:
+        """Take a copy of a file out of the workspace.
+
+        Raises:
+            FileRefused: there is no such regular file, or it is larger than `artifact_mb`.
+            SandboxLost: the session is of no more use.
+            ValueError: the name is no plain relative path.
+        """
+        most = self._policy.artifact_mb * MIB
+        kept = _Kept(most)
+        command = ["sh", "-c", _GET, "sh", plain_path(name), str(most + 1)]
+        code = await self._guarded(4 * SLACK, self._process(command, kept))
+        reason = f"it is larger than {most} bytes" if kept.missing[1] else ""
+        if code != 0:
+            reason = kept.text(2).strip()[-200:] or "it could not be read"
+        if reason:
+            raise FileRefused(f"{name!r} could not be taken from the sandbox: {reason}.")
+        data = bytes(kept.streams[1])
+        own = safe_name(name)
+        return File(own, media_type(own, data), data)
+
+    async def list(self) -> Listing:
+        """Return the regular files of the workspace, those in folders included.
+
+        Raises:
+            SandboxLost: the session is of no more use.
+        """
+        kept = _Kept(MAX_LISTED)
+        await self._guarded(4 * SLACK, self._process(["sh", "-c", _LIST], kept))
+        files: list[FileEntry] = []
+        for entry in bytes(kept.streams[1]).split(b"\0")[:-1]:
+            size, _, name = entry.decode("utf-8", "replace").partition(" ")
+            if size.isdigit():
+                files.append(FileEntry(name, int(size)))
+        ordered = tuple(sorted(files, key=lambda file: file.name))
+        return Listing(ordered, complete=not kept.missing[1])
 
     async def ping(self) -> bool:
         """Say whether the sandbox still answers; one that does not is removed."""
@@ -135,18 +211,51 @@ class ScriptSession:
             await asyncio.wait([self._closing])
             raise
 
-    async def _execute(
+    async def _guarded(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+        """Do one thing at a time; whatever breaks it, cancellation included, ends the sandbox."""
+        async with self._lock:
+            try:
+                if self._closing is not None:
+                    raise EOFError  # noqa: TRY301 (one way to say it)
+                async with asyncio.timeout(seconds):
+                    return await work
+            except (OSError, EOFError, TimeoutError) as error:
+                why = str(error) or "it ended"
+                raise SandboxLost(f"The sandbox was lost: {why}. {await self._end()}") from error
+            except BaseException:
+                await self._end()
+                raise
+            finally:
+                work.close()  # where it never began
+
+    async def _run(
         self,
+        runner: Runner,
         code: str,
         timeout: float,  # noqa: ASYNC109 (as above)
         on_output: Callable[[str], None] | None,
     ) -> ExecResult:
-        runner = self._policy.runner or Runner()
+        data = code.encode("utf-8", "replace")
+        if len(data) > MAX_CODE or b"\0" in data:
+            raise ValueError(f"The program is above {MAX_CODE} bytes, or has a zero byte in it.")
+        if not 0 < timeout <= MAX_TIMEOUT:
+            raise ValueError(
+                f"timeout is {timeout!r}; give seconds above 0, up to {MAX_TIMEOUT:g}."
+            )
+        work = self._execute(runner, data, timeout, on_output)
+        return await self._guarded(timeout + 4 * SLACK, work)
+
+    async def _execute(
+        self,
+        runner: Runner,
+        code: bytes,
+        timeout: float,  # noqa: ASYNC109 (as above)
+        on_output: Callable[[str], None] | None,
+    ) -> ExecResult:
         path = f"/tmp/program-{secrets.token_hex(4)}{runner.suffix}"  # noqa: S108 (inside)
-        for start in range(0, len(code) or 1, PIECE // 4):
-            piece = code[start : start + PIECE // 4]
-            if await self._process(["sh", "-c", _APPEND, "sh", path, piece], _Kept(0)) != 0:
-                return ExecResult("error", error="The program could not be stored: /tmp is full.")
+        store = ["sh", "-c", _STORE, "sh", path, str(len(code))]
+        if await self._process(store, _Kept(0), code) != 0:
+            return ExecResult("error", error="The program could not be stored: /tmp is full.")
         kept = _Kept(self._policy.output_kb * 1024, on_output)
         began, over = time.monotonic(), False
         process = asyncio.create_task(
@@ -165,7 +274,7 @@ class ScriptSession:
             "timeout" if over else "ok" if exit_code == 0 else "error",
             stdout=kept.text(1),
             stderr=kept.text(2),
-            error=None if over or exit_code == 0 else f"Exit code {exit_code}.",
+            exit_code=None if over else exit_code,
             detail="it was killed at its timeout" if over else "",
             artifacts=artifacts,
             skipped=skipped,
@@ -183,15 +292,23 @@ class ScriptSession:
                 raise EOFError
             heard = (heard + data)[-4096:]
 
-    async def _process(self, command: list[str], kept: _Kept) -> int | None:
-        """Run a process in the container and return its exit code."""
+    async def _process(self, command: list[str], kept: _Kept, data: bytes = b"") -> int | None:
+        """Run a process in the container and return its exit code.
+
+        Its input is never closed by us, which TLS could not do for one direction alone: `data`
+        goes to programs that know how much they want.
+        """
         api: Any = self._engine.api
-        made: dict[str, Any] = await in_thread(api.exec_create, self.name, command)
+        made: dict[str, Any] = await in_thread(
+            api.exec_create, self.name, command, stdin=bool(data)
+        )
         path = f"/exec/{made['Id']}/start"
         body = json.dumps({"Detach": False, "Tty": False}).encode()
         reader, writer = await self._engine.hijack(path, body)
         try:
             source = Demultiplexer(reader)
+            writer.write(data)
+            await writer.drain()
             while (piece := await source.read())[0]:
                 kept.take(*piece)
         finally:
@@ -233,7 +350,7 @@ class _Kept:
 
     def __init__(self, cap: int, on_output: Callable[[str], None] | None = None) -> None:
         self.streams = {1: bytearray(), 2: bytearray()}
-        self._missing = {1: 0, 2: 0}
+        self.missing = {1: 0, 2: 0}
         self._cap, self._on_output = cap, on_output
 
     def take(self, number: int, data: bytes) -> None:
@@ -241,11 +358,11 @@ class _Kept:
             return
         head = data[: self._cap - len(self.streams[number])]
         self.streams[number] += head
-        self._missing[number] += len(data) - len(head)
+        self.missing[number] += len(data) - len(head)
         if head and self._on_output is not None:
             self._on_output(head.decode("utf-8", "replace"))
 
     def text(self, number: int) -> str:
-        missing = self._missing[number]
+        missing = self.missing[number]
         end = f"\n… {missing} bytes left out …\n" if missing else ""
         return self.streams[number].decode("utf-8", "replace") + end

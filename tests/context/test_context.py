@@ -11,7 +11,7 @@ from agentkit.context import Context, fold
 from agentkit.context.budget import TokenEstimate
 from agentkit.context.cache import PrefixCheck
 from agentkit.context.transcript import Transcript
-from agentkit.events import Noted, Replied, ToolFinished, ToolStarted, UserMessage
+from agentkit.events import Noted, Reminder, Replied, ToolFinished, ToolStarted, UserMessage
 from agentkit.messages import Assistant, ToolCall
 from agentkit.model import wire
 from agentkit.model.providers import ZAI
@@ -133,3 +133,36 @@ def test_the_token_estimate_is_exact_at_the_last_usage_and_grows_with_what_follo
     assert estimate.tokens(1200) == 600
     estimate.anchor(2000, Usage())  # a provider that reports no usage teaches nothing
     assert estimate.tokens(1000) == 500
+
+
+def test_a_reminder_rides_at_the_end_of_the_last_result_and_is_never_the_users():
+    log = [
+        UserMessage(content="go"),
+        replied(calls=["a", "b"]),
+        finished("b", "two"),
+        Reminder(topic="plan", content="P1"),
+        finished("a", "one"),
+        Reminder(topic="loop", content="P2"),
+        replied("done"),
+        Reminder(topic="output", content="not JSON"),
+    ]
+    messages = [json.loads(each) for each in fold(log, "s", encode).encoded]
+    assert [m["role"] for m in messages] == (
+        ["system", "user", "assistant", "tool", "tool", "assistant", "system"]
+    )
+    assert messages[3]["content"] == "one"
+    assert messages[4]["content"] == "two\n\nP1\n\nP2"
+    assert messages[6]["content"] == "not JSON"
+
+
+def test_a_reminder_changes_the_digest_and_the_size_but_moves_no_prefix():
+    log = [UserMessage(content="go"), replied(calls=["a"]), finished("a", "one")]
+    context = Context("s", b"", encode)
+    for body in log:
+        context.apply(body)
+    before, size = context.request()[0].digest, context.tokens
+    context.apply(Reminder(topic="plan", content="x" * 4000))
+    request, moved = context.request()
+    assert request.digest != before
+    assert context.tokens > size + 500
+    assert moved is not None  # the reminder came after the request: a bug of its caller, and seen

@@ -26,6 +26,8 @@ def describe(result: ExecResult, timeout: float, most: int) -> str:
         parts.append(f"Value: {clip(result.value, most // 2)}")
     if result.error:
         parts.append(clip(result.error, most // 2))
+    if result.exit_code:
+        parts.append(f"Exit code {result.exit_code}.")
     parts += [line for line in (_ending(result, timeout), _files(result)) if line]
     return "\n".join(parts) or "Done; nothing was printed."
 

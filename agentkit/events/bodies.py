@@ -1,28 +1,17 @@
-"""Events: the log that a run is, and the passing signs that its subscribers see.
+"""The durable events: the log that a run is.
 
-A durable event is stored and ordered by `seq`; everything else about a run is read from the
-durable events. An ephemeral event (a text delta, a tool's progress) is for subscribers only.
-This file is the contract of the log: a body's fields, its `kind` and its `version`.
+They are stored and ordered by `seq`; everything else about a run is read from them. This file is
+the contract of the log: a body's fields, its `kind` and its `version`.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-import orjson
-
-from agentkit.errors import LogUnreadable
 from agentkit.messages import Assistant, Content
 from agentkit.usage import Limits, Usage
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 ToolStatus = Literal["ok", "error", "timeout", "cancelled", "denied", "unknown"]
 
@@ -44,12 +33,30 @@ class ArtifactRef:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class SubRun:
+    """The run of a sub-agent that served a call.
+
+    Attributes:
+        run_id: id of that run; its log stands beside its parent's.
+        turns: replies of its model, those of its own sub-agents included.
+        usage: tokens of all replies, likewise.
+        cost_usd: dollars, likewise; None when a reply had no known price.
+    """
+
+    run_id: str
+    turns: int = 0
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     """The first event of every run.
 
     `instructions` and `tools` are sha256 handles of blobs: the system prompt as text and the
-    tool list as canonical JSON. Together with the log they give the prompt's exact bytes.
+    tool list as canonical JSON. Together with the log they give the prompt's exact bytes. A
+    sub-agent's run names its parent's call, a fork the run and the `seq` it left it at.
     """
 
     kind: ClassVar[str] = "run_started"
@@ -62,6 +69,8 @@ class RunStarted:
     limits: Limits = field(default_factory=Limits)
     parent_run: str | None = None
     parent_call: str | None = None
+    forked_from: str | None = None
+    forked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,24 @@ class UserMessage:
     kind: ClassVar[str] = "user_message"
     version: ClassVar[int] = 1
     content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reminder:
+    """The framework told the model something: the plan recited, a loop, an output that is wrong.
+
+    In the prompt it rides at the end of the last tool result; where none stands last, it is a
+    system message. It never speaks in the user's voice.
+
+    Attributes:
+        topic: "plan", "loop", "output", "guardrail".
+        content: what the model reads.
+    """
+
+    kind: ClassVar[str] = "reminder"
+    version: ClassVar[int] = 1
+    topic: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +149,18 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished:
-    """A tool call has its result; `content` is what the model reads."""
+    """A tool call has its result.
+
+    Attributes:
+        call_id: id of the call.
+        name: name of the tool as the model wrote it.
+        status: how it ended.
+        content: what the model reads.
+        artifacts: files that the tool made.
+        seconds: from the start to the result.
+        sub_run: the run of the sub-agent that served the call, if one did.
+        same_as: id of the identical call of this turn whose result this is; "" for its own.
+    """
 
     kind: ClassVar[str] = "tool_finished"
     version: ClassVar[int] = 1
@@ -132,6 +170,43 @@ class ToolFinished:
     content: str
     artifacts: tuple[ArtifactRef, ...] = ()
     seconds: float = 0.0
+    sub_run: SubRun | None = None
+    same_as: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked:
+    """A call waits until somebody allows or denies it; `reason` says why it was held."""
+
+    kind: ClassVar[str] = "approval_asked"
+    version: ClassVar[int] = 1
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAnswered:
+    """The answer to an `ApprovalAsked`.
+
+    Attributes:
+        call_id: id of the call.
+        name: name of the tool.
+        approved: whether the call may run.
+        reason: for the model, when it may not.
+        remember: whether later calls of this tool in this run need not ask.
+        by: who answered: "callback", "caller".
+    """
+
+    kind: ClassVar[str] = "approval_answered"
+    version: ClassVar[int] = 1
+    call_id: str
+    name: str
+    approved: bool
+    reason: str = ""
+    remember: bool = False
+    by: str = "caller"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +218,37 @@ class Noted:
     topic: str
     text: str
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """The run waits for something from outside, such as the approval of calls."""
+
+    kind: ClassVar[str] = "run_paused"
+    version: ClassVar[int] = 1
+    reason: str
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """The run goes on in a new process or after a pause.
+
+    Attributes:
+        model: id of the model from here on.
+        provider: name of its provider.
+        instructions: sha256 handle of the system prompt from here on.
+        tools: sha256 handle of the tool list from here on.
+        changed: what of these differs from before, by name; the cache is lost where any does.
+    """
+
+    kind: ClassVar[str] = "run_resumed"
+    version: ClassVar[int] = 1
+    model: str
+    provider: str
+    instructions: str
+    tools: str
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +287,15 @@ class RunFinished:
 Body = (
     RunStarted
     | UserMessage
+    | Reminder
     | Replied
     | ToolStarted
     | ToolFinished
+    | ApprovalAsked
+    | ApprovalAnswered
     | Noted
+    | RunPaused
+    | RunResumed
     | RunInterrupted
     | RunFailed
     | RunFinished
@@ -195,10 +306,15 @@ BODIES: Mapping[str, type[Body]] = {
     for body in (
         RunStarted,
         UserMessage,
+        Reminder,
         Replied,
         ToolStarted,
         ToolFinished,
+        ApprovalAsked,
+        ApprovalAnswered,
         Noted,
+        RunPaused,
+        RunResumed,
         RunInterrupted,
         RunFailed,
         RunFinished,
@@ -226,104 +342,3 @@ class Event:
     def kind(self) -> str:
         """Kind of the body, such as "replied"."""
         return self.body.kind
-
-
-@dataclass(frozen=True, slots=True)
-class TextDelta:
-    """The model wrote a piece of its answer."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ThinkingDelta:
-    """The model wrote a piece of its thinking."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ArgumentsDelta:
-    """The model wrote a piece of a tool call's arguments; `name` comes with the first piece."""
-
-    index: int
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyRestarted:
-    """What was streamed of this reply is void: the request is being sent again."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolProgress:
-    """A running tool says how far it is."""
-
-    call_id: str
-    text: str
-
-
-Delta = TextDelta | ThinkingDelta | ArgumentsDelta | ReplyRestarted
-Ephemeral = TextDelta | ThinkingDelta | ArgumentsDelta | ReplyRestarted | ToolProgress
-
-
-def new_run_id() -> str:
-    """Return a new id: 12 hex digits of the time in milliseconds, 12 random ones."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(6).hex()}"
-
-
-def now() -> str:
-    """Return the time as events carry it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def dump_body(body: Body) -> bytes:
-    """Return a body as JSON.
-
-    Values that JSON has no word for are stored as their text.
-    """
-    return orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS)
-
-
-def load_body(kind: str, version: int, data: bytes | str) -> Body:
-    """Return the body that `dump_body` wrote.
-
-    Raises:
-        LogUnreadable: an unknown kind, a newer version, or damaged JSON.
-    """
-    body = BODIES.get(kind)
-    if body is None or version > body.version:
-        raise LogUnreadable(
-            f"The log has an event of kind {kind!r}, version {version}, which this version of "
-            "agentkit does not know. Upgrade agentkit to read it."
-        )
-    try:
-        return _adapter(kind).validate_json(data)
-    except ValueError as error:  # pydantic's ValidationError is one
-        raise LogUnreadable(f"An event of kind {kind!r} is damaged: {error}") from error
-
-
-def dump_line(event: Event) -> bytes:
-    """Return an event as one JSON line, the form that `--json` prints."""
-    return orjson.dumps(
-        {
-            "run_id": event.run_id,
-            "seq": event.seq,
-            "at": event.at,
-            "kind": event.body.kind,
-            "version": event.body.version,
-            "body": event.body,
-        },
-        default=str,
-        option=orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE,
-    )
-
-
-@cache
-def _adapter(kind: str) -> TypeAdapter[Body]:
-    from pydantic import TypeAdapter  # noqa: PLC0415 - 20 ms that only readers of logs need
-
-    return TypeAdapter(BODIES[kind])
