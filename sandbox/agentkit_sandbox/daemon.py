@@ -126,7 +126,7 @@ class Engine:
                 if code not in ("101", "200"):
                     raise OSError(f"the daemon answered {code}: {await reader.read(400)!r}")  # noqa: TRY301 (the same clean-up)
             except BaseException as error:
-                writer.close()
+                await hang_up(writer)
                 if isinstance(error, (asyncio.IncompleteReadError, asyncio.LimitOverrunError)):
                     raise OSError("the daemon closed the connection") from error
                 raise
@@ -275,6 +275,13 @@ def end_tunnel(tunnel: subprocess.Popen[bytes]) -> str:
     tunnel.kill()
     tunnel.communicate()
     return ""
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a stream for good, whatever has become of the other side."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 @contextmanager

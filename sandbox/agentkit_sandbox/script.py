@@ -25,15 +25,20 @@ from agentkit_sandbox.base import (
     SandboxLost,
     SandboxPolicy,
 )
-from agentkit_sandbox.daemon import in_thread
+from agentkit_sandbox.daemon import hang_up, in_thread
 from agentkit_sandbox.names import media_type, plain_path, safe_name, unique
 from agentkit_sandbox.policy import MIB, Runner
 
 if TYPE_CHECKING:
     from agentkit_sandbox.daemon import Engine
 
-# The shell waits for the empty subshell, and with it collects whoever else has died.
-PID_1: Final = 'while read -r word; do kill -9 -1 2>/dev/null; ( : ); echo "$word"; done'
+# `read` fails at the end of the input, and in some shells whenever a process that was left to PID 1
+# dies, which the shell then collects: only the end fails a hundred thousand times in a row.
+PID_1: Final = """\
+n=0
+while [ $n -lt 100000 ]; do
+  if read -r word; then n=0; kill -9 -1 2>/dev/null; echo "$word"; else n=$((n+1)); fi
+done"""
 MAX_CODE: Final = 4 * MIB
 MAX_TIMEOUT: Final = 3600.0
 SLACK: Final = 15.0
@@ -312,7 +317,7 @@ class ScriptSession:
             while (piece := await source.read())[0]:
                 kept.take(*piece)
         finally:
-            writer.close()
+            await hang_up(writer)
         found: dict[str, Any] = await in_thread(api.exec_inspect, made["Id"])
         code = found.get("ExitCode")
         return code if isinstance(code, int) else None

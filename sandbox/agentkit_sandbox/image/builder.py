@@ -148,16 +148,23 @@ def _fill(client: DockerClient, context: Path, origin: str, report: Report) -> N
     for name in FILES:
         (context / name).write_text(_text(name), "utf-8")
     report("Downloading numpy, pandas, matplotlib and a font for the base's Python (about 80 MB).")
-    download(client, origin, context / "lib", _requirements())
+    download(client, origin, context / "lib", requirements().split())
     _trim(context, context / "lib")
 
 
-def _requirements() -> list[str]:
+def requirements() -> str:
+    """Return the libraries of the image, one requirement a line."""
     lines = (line.partition("#")[0].strip() for line in _text("requirements.txt").splitlines())
-    return [line for line in lines if line]
+    return "".join(f"{line}\n" for line in lines if line)
 
 
-def download(client: DockerClient, image: str, target: Path, packages: Sequence[str]) -> None:
+def download(
+    client: DockerClient,
+    image: str,
+    target: Path,
+    packages: Sequence[str],
+    constraints: Path | None = None,
+) -> None:
     """Put wheels for the Python of an image, and what they need, into a folder, unpacked.
 
     Args:
@@ -165,6 +172,7 @@ def download(client: DockerClient, image: str, target: Path, packages: Sequence[
         image: what the packages are for.
         target: the folder.
         packages: requirements; none can be an option of pip, see `derived.normal`.
+        constraints: file of versions that what they need has to have.
 
     Raises:
         SandboxUnavailable: one cannot be had for that Python and machine.
@@ -181,6 +189,8 @@ def download(client: DockerClient, image: str, target: Path, packages: Sequence[
     for platform in _PLATFORMS[architecture]:
         command += ["--platform", platform]
     command += ["--disable-pip-version-check", "--root-user-action=ignore", "--no-input"]
+    if constraints is not None:
+        command += ["--constraint", str(constraints)]
     done = subprocess.run(  # noqa: S603 (our own interpreter's pip, no shell)
         [*command, "--", *packages],
         check=False,

@@ -121,7 +121,10 @@ def build(client: DockerClient, packages: Iterable[str], report: Report) -> str:
     with tempfile.TemporaryDirectory(prefix="agentkit-image-") as folder:
         context = Path(folder)
         report(f"Downloading {', '.join(wanted)}.")
-        builder.download(client, base, context / "packages", wanted)
+        # With what the image has: numpy above all, which others are built against.
+        (context / "constraints.txt").write_text(builder.requirements(), "utf-8")
+        constraints = context / "constraints.txt"
+        builder.download(client, base, context / "packages", wanted, constraints)
         # Behind the image's own libraries in the path: what it has stays as it was tested.
         dockerfile = f"FROM {base}\nCOPY packages/ {LIB}/\nCOPY setup.py /opt/agentkit/more.py\n"
         dockerfile += f'RUN ["python3", "-I", "/opt/agentkit/more.py", "{LIB}"]\n'
