@@ -42,7 +42,9 @@ done"""
 MAX_CODE: Final = 4 * MIB
 MAX_TIMEOUT: Final = 3600.0
 SLACK: Final = 15.0
-_STORE: Final = 'rm -f /tmp/program-*; head -c "$2" > "$1"'
+# All that was announced is read, also when it cannot be written: nobody then waits for the other.
+_TAKE: Final = 'head -c "$2" | { cat > "$1"; code=$?; cat > /dev/null; (exit $code); }'
+_STORE: Final = f"rm -f /tmp/program-*; {_TAKE}"
 _RUN: Final = 'cd /workspace && : > /tmp/.before && exec "$@"'
 # Prints for each changed file its size and name, and its bytes where it is not too large.
 _FILES: Final = r"""
@@ -57,9 +59,9 @@ done
 """
 
 
-_PUT: Final = """
-cd /workspace || exit; case $1 in */*) mkdir -p "${1%/*}" || exit;; esac
-rm -f "$1" && head -c "$2" > "$1"
+_PUT: Final = f"""
+cd /workspace || exit; case $1 in */*) mkdir -p "${{1%/*}}" || exit;; esac
+rm -f "$1" && {_TAKE} || {{ rm -f "$1"; exit 1; }}
 """
 _GET: Final = """
 cd /workspace || exit
