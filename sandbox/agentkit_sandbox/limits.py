@@ -12,6 +12,7 @@ WORKSPACE: Final = "/workspace"
 TMP: Final = "/tmp"  # noqa: S108 (inside the container, a tmpfs of its own)
 # The system has 3072 terminals for all containers together, and nothing limits them for one.
 NO_TERMINALS: Final = {"/dev/pts": "size=4k,nr_inodes=1,mode=0555,nosuid,nodev,noexec"}
+SIGNALS: Final = 1024  # timers and waiting signals; the default would be some hundred thousand
 NOWHERE: Final = ("127.0.0.1",)  # a resolver inside the container, where nobody listens
 
 
@@ -31,11 +32,13 @@ def host_config(policy: SandboxPolicy, uid: int, network: str = "none") -> dict[
     """Return the arguments of docker's `create_host_config` for one sandbox."""
     owner = f"uid={uid},gid={uid},mode=0700,nosuid,nodev"
     tmpfs = {
-        WORKSPACE: f"size={policy.workspace_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
+        # Scripts and what a compiler makes may run: foreign code runs there anyway.
+        WORKSPACE: f"exec,size={policy.workspace_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
         TMP: f"size={policy.tmp_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
         **NO_TERMINALS,
     }
     limits = {"nofile": policy.files, "fsize": policy.file_mb * MIB, "core": 0}
+    limits["sigpending"] = SIGNALS
     return {
         "network_mode": network,
         **({"dns": list(NOWHERE), "dns_search": ["."]} if policy.allowlist else {}),

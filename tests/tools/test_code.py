@@ -155,6 +155,11 @@ def test_files_become_artifacts_and_are_named():
             ["half", "within 5 seconds", "Variables are kept"],
         ),
         (ExecResult("timeout", state_lost=True, detail="killed"), ["State lost (killed)"]),
+        (ExecResult("ok", detail="1 still ran"), ["Note: 1 still ran."]),
+        (
+            ExecResult("crashed", exit_code=137, detail="killed by SIGKILL"),
+            ["The shell ended: killed by SIGKILL.", "Variables are kept."],
+        ),
         (
             ExecResult("crashed", detail="out of memory", state_lost=True),
             ["ended: out of memory.", "State lost: all variables"],

@@ -20,6 +20,7 @@ MODULES: Final = (
     "runner.kernel",
     "runner.shell",
     "runner.child",
+    "runner.streams",
     "runner.transfer",
     "runner.verdict",
     "runner.supervisor",

@@ -55,6 +55,7 @@ class Call:
         self.over: str | None = None
         self.kill_at = 0.0
         self.interrupt_at = 0.0
+        self.interrupts = 0
         self.output = {"stdout": Output(cap), "stderr": Output(cap)}
         self.before: dict[str, files.Stamp] = {}
         self.kills_before = 0

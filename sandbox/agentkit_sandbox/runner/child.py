@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import socket
@@ -15,6 +16,7 @@ from agentkit_sandbox.protocol import FrameBuffer, encode
 from agentkit_sandbox.runner import kernel, processes, shell
 
 SEND_WITHIN: Final = 5.0  # seconds
+PIPE_BYTES: Final = 1024 * 1024  # as much as Linux allows by default
 
 
 class Worker:
@@ -48,6 +50,8 @@ class Worker:
         for name, (reading, writing) in pipes.items():
             os.close(writing)
             os.set_blocking(reading, False)
+            with suppress(OSError):
+                fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self.streams[reading] = name
 
     def await_death(self) -> bool:

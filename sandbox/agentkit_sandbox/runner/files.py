@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from agentkit_sandbox.protocol import MAX_PIECE
@@ -30,6 +31,12 @@ class Unreadable(Exception):
 def open_folder(path: str) -> int:
     """Return a descriptor of the folder, so that nothing can take its place later."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def unlock(folder: int) -> None:
+    """Open the folder to its owner again, whom a program may have locked out."""
+    with suppress(OSError):
+        os.fchmod(folder, 0o700)
 
 
 def snapshot(folder: int) -> dict[str, Stamp]:

@@ -20,6 +20,7 @@ from agentkit_sandbox.protocol import Frame, FrameBuffer, ProtocolFault, encode
 from agentkit_sandbox.runner import figures, files, kernel, processes, seccomp, verdict
 from agentkit_sandbox.runner.call import Call
 from agentkit_sandbox.runner.child import KernelProcess, ShellProcess, Worker
+from agentkit_sandbox.runner.streams import Streams
 from agentkit_sandbox.runner.transfer import Transfers
 
 GRACE: Final = 1.0  # seconds between the interrupt and the kill
@@ -28,7 +29,7 @@ REPEAT: Final = (
 )
 HELLO_WITHIN: Final = 60.0  # seconds; a host that died at once never says a word
 UP_WITHIN: Final = 5.0  # seconds
-PIECE: Final = 64 * 1024
+PIECE: Final = 256 * 1024
 MAX_DETAIL: Final = 1000
 
 
@@ -53,6 +54,7 @@ class Supervisor:
         self._idle = HELLO_WITHIN
         self._heard = time.monotonic()
         self._transfers = Transfers(self._folder, self._tell)
+        self._streams = Streams(self._poll, self._tell)
         self._kernel: KernelProcess | None = None
         self._shell: ShellProcess | None = None
         self._call: Call | None = None
@@ -69,15 +71,17 @@ class Supervisor:
             self._on_time()
 
     def _wait(self) -> float:
-        now, call = time.monotonic(), self._call
+        call = self._call
         if call is None:
-            return max(0.0, self._heard + self._idle - now)
-        if call.over is None:
-            return max(0.0, call.deadline - now)
-        return max(0.0, min(call.kill_at, call.interrupt_at) - now)
+            until = self._heard + self._idle
+        elif call.over is None:
+            until = call.deadline
+        else:
+            until = min(call.kill_at, call.interrupt_at)
+        return max(0.0, min(until, self._streams.resume_at) - time.monotonic())
 
     def _on_ready(self, descriptor: int) -> None:
-        current, command = self._kernel, self._shell
+        current = self._kernel
         if descriptor == self._in:
             self._on_host()
         elif descriptor == self._wake:
@@ -86,12 +90,11 @@ class Supervisor:
             self._on_death()
         elif current is not None and descriptor == current.channel:
             self._on_kernel(current)
-        elif current is not None and descriptor in current.streams:
-            self._on_output(current, descriptor)
-        elif command is not None and descriptor in command.streams:
-            self._on_output(command, descriptor)
+        elif descriptor in self._streams:
+            self._streams.read(descriptor, self._call)
 
     def _on_time(self) -> None:
+        self._streams.resume()
         now, call = time.monotonic(), self._call
         if call is None:
             if now >= self._heard + self._idle:
@@ -103,10 +106,17 @@ class Supervisor:
             self._finish(call, call.over, lost=not call.shell)
         elif call.over is not None and now >= call.interrupt_at:
             call.interrupt_at = now + REPEAT
-            worker = self._shell if call.shell else self._kernel
-            if worker is not None and worker.alive:
-                with suppress(OSError):  # the group, as a terminal's Ctrl-C
-                    os.killpg(worker.pid, signal.SIGINT)
+            self._interrupt(call)
+
+    def _interrupt(self, call: Call) -> None:
+        worker = self._shell if call.shell else self._kernel
+        if worker is None or not worker.alive:
+            return
+        call.interrupts += 1
+        if call.interrupts == 2 and not call.shell:
+            processes.kill_strays(worker.pid)  # a bomb leaves its parent no time to see the first
+        with suppress(OSError):  # the group, as a terminal's Ctrl-C
+            os.killpg(worker.pid, signal.SIGINT)
 
     def _stop(self, call: Call, reason: str) -> None:
         now = time.monotonic()
@@ -176,9 +186,10 @@ class Supervisor:
         if self._kernel is None or not self._kernel.alive:
             self._renew()
         assert self._kernel is not None
-        self._drain(self._kernel)  # what a thread printed after the last call belongs to no call
+        self._streams.drain(self._kernel, None)  # a thread printed it after the last call
         self._calls += 1
         call = self._call = Call(self._calls, frame.header, self._output_cap, fresh)
+        files.unlock(self._folder)
         call.before = files.snapshot(self._folder)
         call.kills_before = processes.out_of_memory_kills()
         if call.shell:
@@ -195,35 +206,7 @@ class Supervisor:
             why = f"no process could be started: {os.strerror(error.errno or 0).lower()}"
             self._finish(call, "error", lost=False, detail=why)
             return
-        for descriptor in self._shell.streams:
-            self._poll.register(descriptor, select.EPOLLIN)
-
-    def _on_output(self, worker: Worker, descriptor: int) -> None:
-        try:
-            data = os.read(descriptor, PIECE)
-        except BlockingIOError:
-            return
-        if not data:
-            self._poll.unregister(descriptor)
-        elif self._call is not None:
-            self._hand_out(self._call, worker.streams[descriptor], data)
-
-    def _drain(self, worker: Worker) -> None:
-        """Read what is in the pipes now; at most what fits into them, so that none floods us."""
-        for descriptor, name in worker.streams.items():
-            for _ in range(4):
-                try:
-                    data = os.read(descriptor, PIECE)
-                except OSError:
-                    break
-                if not data:
-                    break
-                if self._call is not None:
-                    self._hand_out(self._call, name, data)
-
-    def _hand_out(self, call: Call, name: str, data: bytes) -> None:
-        if head := call.output[name].take(data):
-            self._tell({"op": "output", "nonce": call.nonce, "stream": name}, head)
+        self._streams.add(self._shell)
 
     def _on_kernel(self, current: KernelProcess) -> None:
         call = self._call
@@ -304,10 +287,15 @@ class Supervisor:
         done |= {"state_lost": lost or bool(call.fresh)}
         done |= {"detail": "; ".join(filter(None, details))[:MAX_DETAIL]}
         done |= verdict.answer(call, result, command)
-        self._send_tails(call)
+        for each in (current, command):
+            if each is not None:
+                self._streams.drain(each, call)
+        self._streams.finish(call, self._output_cap)
+        files.unlock(self._folder)
         done["skipped"] = self._transfers.send_changed(call.nonce, call.before, self._caps)
         self._call, self._lost = None, ""
         if command is not None:
+            self._streams.remove(command)
             command.close()
             self._shell = None
         if lost:
@@ -315,23 +303,13 @@ class Supervisor:
         self._heard = time.monotonic()
         self._tell(done)
 
-    def _send_tails(self, call: Call) -> None:
-        """Send what the pipes still hold, and the end of what was too long to go out at once."""
-        for worker in (self._kernel, self._shell):
-            if worker is not None:
-                self._drain(worker)
-        for name, output in call.output.items():
-            tail, missing = output.tail(self._output_cap)
-            if tail:
-                header = {"op": "output", "nonce": call.nonce, "stream": name, "missing": missing}
-                self._tell(header, tail)
-
     # kernels
 
     def _renew(self) -> None:
         """Replace the kernel by a fresh one, forked from the preloaded libraries."""
         if self._kernel is not None:
             processes.kill_all()
+            self._streams.remove(self._kernel)
             self._kernel.close()  # closing takes the descriptors out of the poll, too
         current = self._kernel = KernelProcess(internet=self._internet)
         select.select([current.channel], [], [], UP_WITHIN)
@@ -339,8 +317,8 @@ class Supervisor:
         if [frame.header.get("op") for frame in current.buffer.feed(hello)] != ["up"]:
             words = b"".join(_rest(descriptor) for descriptor in current.streams)
             fail(f"No kernel could be started: {words.decode('utf-8', 'replace')}")
-        for descriptor in (current.channel, *current.streams):
-            self._poll.register(descriptor, select.EPOLLIN)
+        self._poll.register(current.channel, select.EPOLLIN)
+        self._streams.add(current)
 
 
 def _rest(descriptor: int) -> bytes:
