@@ -11,7 +11,7 @@ from agentkit.agent.output import UNFINISHED
 from agentkit.context import PrefixBreak
 from agentkit.errors import GuardrailTripped, PrefixMoved
 from agentkit.events import Noted, Reminder, Replied, ToolFinished
-from agentkit.log import warn
+from agentkit.log import mark, warn
 from agentkit.tool import Past
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ async def drive(run: Run[Any]) -> Any:
         if reminders := run.watch.due():
             await run.append(reminders)
         run.check_limits()
+        mark(turn=run.spent.turns + 1)
         request, moved = run.context.request()
         if moved:
             await _note_prefix(run, moved)

@@ -2,7 +2,7 @@
 
 It also runs as a script on a bare Debian or Ubuntu, before anything is installed:
 
-    python3 agentkit/cli/setup.py [--dev] [--docker auto|require|skip] [--with mcp]
+    python3 agentkit/cli/setup.py [--dev] [--docker auto|require|skip] [--with NAME]
 
 For that, this file and its `setup_*` siblings use the standard library only, and this file has
 to load in an older Python too, if only to say that it is too old.
@@ -27,6 +27,7 @@ import argparse
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _OLDEST = (3, 11)
 _DOCKER = ("auto", "require", "skip")
-PARTS = ("mcp",)
 
 
 def main() -> int:
@@ -49,13 +49,22 @@ def main() -> int:
     )
     parser.add_argument("--dev", action="store_true", help="what the tests need, too")
     parser.add_argument("--docker", choices=_DOCKER, default="auto", help="see `agentkit setup`")
-    parser.add_argument("--with", dest="parts", action="append", choices=PARTS, default=[])
+    from agentkit.cli.setup_parts import PARTS  # late, as below
+
+    parser.add_argument(
+        "--with",
+        dest="parts",
+        action="append",
+        default=[],
+        choices=["all", *sorted(PARTS)],
+        help="an optional part, too; may be given several times",
+    )
     options = parser.parse_args()
-    return set_up(dev=options.dev, docker=options.docker, own_environment=True, parts=options.parts)
+    return set_up(dev=options.dev, docker=options.docker, parts=options.parts, own_environment=True)
 
 
 def set_up(
-    *, dev: bool, docker: str, own_environment: bool = False, parts: Sequence[str] = ()
+    *, dev: bool, docker: str, parts: Sequence[str] = (), own_environment: bool = False
 ) -> int:
     """Do all steps, and tell a person on stderr.
 
@@ -63,8 +72,9 @@ def set_up(
         dev: whether to install what the tests need, too.
         docker: "auto" goes on without an engine where none can be had, "require" fails there,
             "skip" does not look for one.
+        parts: names of optional parts to have as well, or "all"; with `dev` it goes on without
+            one that cannot be had, and its tests are skipped.
         own_environment: make and use `.venv` of the checkout, whatever Python runs this.
-        parts: what else is wanted, with `dev`: "mcp", the real MCP servers of the tests.
 
     Returns:
         The exit code: 0 when ready, 1 for a problem, 130 after Ctrl-C.
@@ -75,9 +85,8 @@ def set_up(
     started = time.monotonic()
     try:
         host = Host.here()
-        ready = _steps(host, dev=dev or bool(parts), docker=docker, own_environment=own_environment)
-        if "mcp" in parts:
-            ready.append(_mcp_servers(host))
+        ready = _steps(host, dev=dev, docker=docker, own_environment=own_environment)
+        ready += _part_steps(host, dev=dev, parts=parts)
     except Problem as problem:
         sys.stderr.write(f"setup: {problem}\n")
         return 1
@@ -111,12 +120,12 @@ def _steps(host: Host, *, dev: bool, docker: str, own_environment: bool) -> list
         ]
 
 
-def _mcp_servers(host: Host) -> str:
-    from agentkit.cli.setup_mcp import install_servers
+def _part_steps(host: Host, *, dev: bool, parts: Sequence[str]) -> list[str]:
+    from agentkit.cli.setup_parts import PARTS, ensure, ensure_if_possible
 
-    root = _checkout()
-    assert root is not None  # development tools were asked for
-    return install_servers(host, root / ".venv" / "bin" / "python")
+    wanted = sorted(PARTS) if "all" in parts else sorted(set(parts))
+    (ensure_if_possible if dev else ensure)(host, wanted)
+    return wanted
 
 
 def _docker_steps(host: Host, python: Path, docker: str) -> list[str]:

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from agentkit.cli.setup import PARTS, set_up
+from agentkit.cli.setup import set_up
+from agentkit.cli.setup_parts import PARTS
 
 
 @click.command(short_help="Install what agentkit needs: packages, Docker, sandbox image.")
@@ -21,9 +22,9 @@ from agentkit.cli.setup import PARTS, set_up
 @click.option(
     "--with",
     "parts",
+    type=click.Choice(["all", *sorted(PARTS)]),
     multiple=True,
-    type=click.Choice(PARTS),
-    help="With --dev: the MCP servers that the tests talk to.",
+    help="An optional part, too; may be given several times.",
 )
 def setup(*, dev: bool, docker: str, parts: tuple[str, ...]) -> None:
     """Install what agentkit needs on this machine, and say what before it is done.

@@ -15,6 +15,7 @@ from agentkit.tool.base import (
     Validate,
 )
 from agentkit.tool.batch import Keep, Record
+from agentkit.tool.binder import Binder
 from agentkit.tool.cancelled import Cancelled
 from agentkit.tool.combine import combine_tools, filter_tools, prefix_tools, rename_tools
 from agentkit.tool.dispatch import Dispatcher
@@ -33,6 +34,7 @@ __all__ = [
     "ArgumentFault",
     "Arguments",
     "Artifact",
+    "Binder",
     "Cancelled",
     "DispatchPolicy",
     "Dispatcher",

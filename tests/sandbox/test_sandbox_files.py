@@ -161,3 +161,31 @@ thread = threading.Thread(target=write); thread.start()
     with pytest.raises(FileRefused, match="changed"):
         get(box, "moving.bin")
     box.run("stop.set(); thread.join()")
+
+
+def test_a_folder_that_becomes_a_link_leads_nowhere(box):
+    """A thread of the session swaps a folder and a link while files go through it."""
+    code = """
+import os, threading
+stop = threading.Event()
+os.makedirs('/tmp/outside', exist_ok=True)
+os.mkdir('real')
+os.symlink('/tmp/outside', 'fake')
+def swap():
+    while not stop.is_set():
+        os.rename('real', 'turn'); os.rename('fake', 'real')
+        os.rename('real', 'fake'); os.rename('turn', 'real')
+thread = threading.Thread(target=swap); thread.start()
+"""
+    box.run(code)
+    arrived = 0
+    for number in range(40):
+        try:
+            put(box, f"real/{number}", b"x")
+            arrived += 1
+        except FileRefused:
+            continue
+    box.run("stop.set(); thread.join()")
+    assert box.run("os.listdir('/tmp/outside')").value == "[]"
+    names = [each.name for each in box.wait(box.session.list()).files]
+    assert len([name for name in names if not name.endswith(".part")]) == arrived

@@ -326,6 +326,32 @@ def test_a_traceback_shows_the_users_lines_only():
     assert len(lines) < 10
 
 
+def test_the_errors_of_a_group_are_named_with_their_lines():
+    files = {"<call 1>": "def f():\n    raise ValueError('why')\nf()\n"}
+    try:
+        exec(compile(files["<call 1>"], "<call 1>", "exec"), {})
+    except ValueError as error:
+        text = trace.describe(ExceptionGroup("two", [error, *[KeyError("k")] * 11]), files)
+    lines = text.splitlines()
+    assert lines[1] == "ExceptionGroup: two (12 sub-exceptions)"
+    assert lines[2] == "  - ValueError: why (call 1, line 2)"
+    assert lines[-1] == "  - … 2 more"
+
+
+def test_nested_values_are_clipped_before_they_are_built():
+    """Each list is short, and the text would have 200 MB."""
+    nested = [[["y" * 1000] * 100] * 50] * 40
+    assert len(trace.show_value(nested, 1000)) < 1200
+    assert trace.show_value([[1, (2, {3: "four"})]], 1000) == "[[1, (2, {3: 'four'})]]"
+    endless = [1]
+    endless.append(endless)
+    assert trace.show_value(endless, 1000) == "[1, [...]]"
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert "items" in trace.show_value(deep, 1000)
+
+
 def test_a_huge_value_is_clipped_before_it_is_built():
     assert len(trace.show_value("x" * 200_000_000, 1000)) < 1200
     assert "1000000 items" in trace.show_value(list(range(1_000_000)), 1000)

@@ -149,3 +149,16 @@ def test_a_command_that_no_shell_takes_is_refused(box, command):
 
 def test_a_long_command_is_taken(box):
     assert shell(box, "echo " + "x" * 99_000).stdout == "x" * 99_000 + "\n"
+
+
+def test_the_supervisor_keeps_no_descriptor_of_what_is_over(box):
+    """It may have 256; each command and each kernel has three or more."""
+
+    async def run():
+        for _ in range(60):
+            await box.session.shell("true")
+            await box.session.reset()
+            await box.session.execute("kept = 1")
+        return await box.session.shell("echo here")
+
+    assert box.wait(run()).stdout == "here\n"

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 MAX_TEXT = 8_000
 MAX_USER_FRAMES = 12
+MAX_MEMBERS = 10
 _SIZED = (list, tuple, dict, set, frozenset)
 _TEXT = (str, bytes, bytearray)
 
@@ -69,11 +70,28 @@ def describe(error: BaseException, files: dict[str, str]) -> str:
     lines = ["Traceback (most recent call last):"]
     lines += _frames(error.__traceback__, files)
     final = traceback.format_exception_only(type(error), error)
+    if isinstance(error, BaseExceptionGroup):
+        final += _members(cast("BaseExceptionGroup[BaseException]", error), files)
     for cause, words in ((error.__cause__, "caused by"), (error.__context__, "while handling")):
         if cause is not None and not (words == "while handling" and error.__suppress_context__):
             final.append(f"({words} {type(cause).__name__}: {_first_line(cause)})\n")
             break
     return clip("\n".join(lines) + "\n" + "".join(final).rstrip("\n"), MAX_TEXT)
+
+
+def _members(group: BaseExceptionGroup[BaseException], files: dict[str, str]) -> list[str]:
+    """Say in a line each what the errors of a group are, and where in the user's code they rose."""
+    lines: list[str] = []
+    for each in group.exceptions[:MAX_MEMBERS]:
+        mine = [
+            f" ({frame.f_code.co_filename[1:-1]}, line {number})"
+            for frame, number in traceback.walk_tb(each.__traceback__)
+            if frame.f_code.co_filename in files
+        ]
+        lines.append(f"  - {type(each).__name__}: {_first_line(each)}{''.join(mine[-1:])}\n")
+    if len(group.exceptions) > MAX_MEMBERS:
+        lines.append(f"  - … {len(group.exceptions) - MAX_MEMBERS} more\n")
+    return lines
 
 
 def _first_line(error: BaseException) -> str:
