@@ -6,11 +6,7 @@
     ├── FileRefused          a file could not be put into the workspace, or taken out of it
     └── SandboxLost          the sandbox ended or broke the protocol; its state is gone
 
-The two protocols are all that a back end has to offer. A back end for Kubernetes would create one
-pod for each session (RuntimeClass gvisor, no service account token, a NetworkPolicy that refuses
-all) with the same program as its command, and speak the same frames over the pod's `attach`
-subresource, which has standard input and output like Docker's; a pod whose attach ends sees the
-end of its input and exits, and `activeDeadlineSeconds` stands in for the reaper.
+The two protocols, `Sandbox` and `Backend`, are all that a back end has to offer.
 """
 
 from __future__ import annotations
@@ -217,7 +213,28 @@ class Capacity:
 
 
 class Backend(Protocol):
-    """Where sandboxes come from."""
+    """Where sandboxes come from: Docker, bubblewrap, a plain process, a pool or several of them.
+
+    One for Kubernetes is designed so, and not built:
+
+    - `start` creates one pod for each session, never reused: `command` is the same supervisor
+      (`python3 -I -c PROGRAM`), `stdin` and `stdinOnce` are true, `restartPolicy` is Never,
+      `runtimeClassName` gvisor where the cluster has it. The policy's numbers become
+      `resources.limits` equal to `requests` (memory, cpu; pids are the kubelet's podPidsLimit, so
+      `check_facts` decides), memory-backed `emptyDir`s with a `sizeLimit` for /workspace and /tmp,
+      and a `securityContext`: a user id of its own, read-only root, all capabilities dropped,
+      seccomp RuntimeDefault, no privilege escalation. `automountServiceAccountToken` and
+      `enableServiceLinks` are false. rlimits have no field: the supervisor sets them on itself.
+    - The frames of the protocol go over the pod's `attach` subresource (a WebSocket with one
+      channel each for stdin, stdout and stderr), so that `Session` is used as it is. A connection
+      that breaks is the end of the supervisor's input: it exits, and the pod with it.
+    - Reaping is the cluster's: `activeDeadlineSeconds` is the policy's lifetime, and the labels are
+      those of `reaper.owner_labels`, so that `reap` deletes the pods of owners that are gone.
+    - Network none is a NetworkPolicy that refuses all, by label, and is believed only after the
+      facts show that it is in force: a probe to the cluster's DNS has to fail. An allow-list adds a
+      second pod with `proxy.py`, which alone may leave, and a rule towards its port.
+    - `capacity` is the namespace's ResourceQuota less what its pods request.
+    """
 
     async def start(self, policy: SandboxPolicy, on_wait: OnWait | None = None) -> Sandbox:
         """Start a sandbox whose kernel is ready.

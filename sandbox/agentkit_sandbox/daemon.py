@@ -328,5 +328,10 @@ def remove_container(client: DockerClient, name: str) -> None:
     """Remove a container, running or not; it may be gone already."""
     from docker.errors import APIError  # noqa: PLC0415 (heavy)
 
-    with suppress(APIError, OSError):  # gone, or going: auto-remove was quicker
-        api_of(client).remove_container(name, force=True, v=True)
+    api = api_of(client)
+    with suppress(APIError, OSError):  # gone
+        try:
+            api.remove_container(name, force=True, v=True)
+        except APIError as error:
+            if error.status_code == 409:  # going: auto-remove was quicker, and is waited for
+                api.wait(name, timeout=CALL_SECONDS, condition="removed")

@@ -22,7 +22,7 @@ from agentkit_sandbox.base import SandboxUnavailable
 from agentkit_sandbox.daemon import connect, present, translated
 from agentkit_sandbox.image import base
 from agentkit_sandbox.image.base import Report, Way
-from agentkit_sandbox.support import MACHINES
+from agentkit_sandbox.support import MACHINES, support
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -118,10 +118,15 @@ def check() -> tuple[bool, str]:
         client = connect()
         if not is_built(client):
             return False, "The sandbox image is missing. Run `agentkit sandbox build`."
-        version = cast("Any", client.version()).get("Version")
+        with translated("The Docker daemon did not say what it can"):
+            info = cast("Any", client).info()
     except SandboxUnavailable as error:
         return False, str(error)
-    return True, f"Docker {version}, image {image_name()}"
+    found = support(info)
+    if found.refusal is not None:
+        return False, f"No sandbox can run on this Docker daemon: {found.refusal}."
+    version = info.get("ServerVersion")
+    return True, f"Docker {version} ({found.kind}), image {image_name()}"
 
 
 def _text(name: str) -> str:
