@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from agentkit.events.edits import Cleared, Compacted, Offloaded
 from agentkit.messages import Assistant, Content
 from agentkit.usage import Limits, Usage
 
@@ -288,6 +289,9 @@ Body = (
     | ToolFinished
     | ApprovalAsked
     | ApprovalAnswered
+    | Offloaded
+    | Cleared
+    | Compacted
     | Noted
     | RunPaused
     | RunResumed
@@ -307,6 +311,9 @@ BODIES: Mapping[str, type[Body]] = {
         ToolFinished,
         ApprovalAsked,
         ApprovalAnswered,
+        Offloaded,
+        Cleared,
+        Compacted,
         Noted,
         RunPaused,
         RunResumed,
