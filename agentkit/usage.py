@@ -58,12 +58,12 @@ class Spent:
     cost_usd: float | None = 0.0
     seconds: float = 0.0
 
-    def plus(self, usage: Usage, cost_usd: float | None) -> Spent:
-        """Return what is spent after one more reply."""
+    def plus(self, usage: Usage, cost_usd: float | None, turns: int = 1) -> Spent:
+        """Return what is spent after one more reply, or after one beside the run (no turn)."""
         cost = None
         if self.cost_usd is not None and cost_usd is not None:
             cost = self.cost_usd + cost_usd
-        return Spent(self.turns + 1, self.usage + usage, cost, self.seconds)
+        return Spent(self.turns + turns, self.usage + usage, cost, self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,12 @@ class Limits:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"Limits({name}={value!r}): expected a positive number or None.")
+
+    def left_usd(self, spent: Spent) -> float | None:
+        """Return the dollars that may still be spent, or None where nothing bounds them."""
+        if self.cost_usd is None or spent.cost_usd is None:
+            return None
+        return max(self.cost_usd - spent.cost_usd, 0.0)
 
     def check(self, spent: Spent) -> None:
         """Raise LimitExceeded when nothing more may be spent."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from agentkit.agent.run import Parts, Result, Run, Subscriber
 from agentkit.config import Settings
-from agentkit.context import Context
+from agentkit.context import Context, ContextPolicy, ResultReader, named
 from agentkit.errors import ConfigError
 from agentkit.events import Ephemeral, Event, RunStarted, new_run_id
 from agentkit.messages import Content
@@ -34,6 +34,8 @@ class Agent:
         name: of the agent, for the log.
         store: where runs are kept; default SQLite in the user's data folder (AGENTKIT_HOME).
         dispatch: how tool calls run: caps and timeouts.
+        context: what may be done to the context when it grows: a ContextPolicy, or the name of one:
+            "default", "coding", "research", "unmanaged".
         strict: raise PrefixMoved instead of noting it; for tests.
     """
 
@@ -44,11 +46,13 @@ class Agent:
     name: str = "agent"
     store: Store | None = None
     dispatch: DispatchPolicy = field(default_factory=DispatchPolicy)
+    context: ContextPolicy | str = "default"
     strict: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.model, str):
             object.__setattr__(self, "model", GLM(self.model))
+        object.__setattr__(self, "context", named(self.context))
 
     @asynccontextmanager
     async def open(self, subscriber: Subscriber | None = None) -> AsyncGenerator[Run]:
@@ -62,23 +66,36 @@ class Agent:
             ConfigError: tools with the same name, no key for the endpoint.
             StoreError: the log cannot be written.
         """
-        model = self.model
+        model, policy = self.model, self.context
         assert not isinstance(model, str)
+        assert not isinstance(policy, str)
         async with AsyncExitStack() as stack:
             store = self.store
             if store is None:
                 store = SQLiteStore(Settings.load().home)
                 stack.push_async_callback(store.close)
-            tools = await collect(self.tools, stack)
+            reader = ResultReader(store, policy.offload) if self.tools and policy.offload else None
+            own = [reader.tool()] if reader else []
+            tools = await collect([*self.tools, *own], stack)
             await stack.enter_async_context(model.connect())
             run_id = new_run_id()
             dispatcher = await stack.enter_async_context(
                 Dispatcher(tools, self.dispatch, run_id=run_id)
             )
             listed = definitions(tools) if tools else b""
-            context = Context(self.instructions, listed, model.encode)
+            context = Context(
+                self.instructions,
+                listed,
+                model.encode,
+                policy=policy,
+                price=model.price,
+                window=model.window,
+            )
             parts = Parts(model, dispatcher, store, self.limits, self.strict)
             run = Run(run_id, parts, context, subscriber)
+            stack.push_async_callback(run.upkeep.close)
+            if reader:
+                reader.attach(context.ledger, run.events)
             await run.append([await self._started(model, store, listed)])
             yield run
 

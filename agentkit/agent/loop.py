@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.agent.afford import answer_bound
 from agentkit.context import PrefixBreak
-from agentkit.errors import PrefixMoved
+from agentkit.errors import PrefixMoved, PromptTooLong
 from agentkit.events import Noted, Replied
 from agentkit.log import warn
 
@@ -30,21 +30,34 @@ async def drive(run: Run) -> str:
     parts = run.parts
     while True:
         if calls := run.open_calls:
-            await parts.dispatcher.dispatch(calls, run.append, keep=run.keep, emit=run.emit)
+            await parts.dispatcher.dispatch(calls, run.record, keep=run.keep, emit=run.emit)
+        await run.upkeep.settle(run.append, run.events, parts.limits.left_usd(run.spent))
         parts.limits.check(run.measure())
-        request, moved = run.context.request()
-        if moved:
-            await _note_prefix(run, moved)
-        bound = answer_bound(
-            parts.limits, run.spent, parts.model.price, run.context.tokens, run.last_usage
-        )
-        reply = await parts.model.ask(
-            replace(request, max_tokens=bound), run.emit if run.is_watched else None
-        )
-        await run.append([_replied(reply, request.digest)])
+        try:
+            reply = await _ask(run)
+        except PromptTooLong as error:
+            if not await run.upkeep.overflow(run.append, run.events, error):
+                raise
+            reply = await _ask(run)
         await _note_reply(run, reply)
         if not reply.message.tool_calls:
             return reply.message.content
+
+
+async def _ask(run: Run) -> Reply:
+    """Send what the context holds and log the answer."""
+    parts = run.parts
+    request, moved = run.context.request()
+    if moved:
+        await _note_prefix(run, moved)
+    bound = answer_bound(
+        parts.limits, run.spent, parts.model.price, run.context.tokens, run.last_usage
+    )
+    reply = await parts.model.ask(
+        replace(request, max_tokens=bound), run.emit if run.is_watched else None
+    )
+    await run.append([_replied(reply, request.digest)])
+    return reply
 
 
 def _replied(reply: Reply, digest: str) -> Replied:
@@ -72,6 +85,8 @@ async def _note_prefix(run: Run, moved: PrefixBreak) -> None:
 
 
 async def _note_reply(run: Run, reply: Reply) -> None:
+    if run.context.notes:
+        await run.append(run.context.notes)
     if why := CUT_SHORT.get(reply.finish_reason):
         warn("agent", "reply.cut_short", run_id=run.id, finish_reason=reply.finish_reason)
         await run.append([Noted(topic=reply.finish_reason, text=why)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agentkit.agent.loop import drive
 from agentkit.agent.plan import Step, plan_after
-from agentkit.context import Context
+from agentkit.context import Context, Upkeep, spent_on_summary
 from agentkit.errors import AgentkitError, ConfigError, StoreError
 from agentkit.events import (
     ArtifactRef,
@@ -97,6 +97,7 @@ class Run:
         last_usage: tokens of the last reply.
         plan: the plan, as a fold over the events.
         parts: what the run works with.
+        upkeep: keeps the context within its policy.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Run:
         self.id = run_id
         self.parts = parts
         self.context = context
+        self.upkeep = Upkeep(context, parts.model, parts.store)
         self.events: list[Event] = []
         self.spent = Spent()
         self.last_usage = Usage()
@@ -125,9 +127,10 @@ class Run:
             StoreError: the log could not be written.
         """
         self._check(content)
-        await self.append([UserMessage(content=content)])
+        await self.record([UserMessage(content=content)])
         try:
             output = await drive(self)
+            await self.upkeep.rest(self.append)
         except asyncio.CancelledError:
             await self._end(RunInterrupted(reason="cancelled"))
             raise
@@ -176,6 +179,10 @@ class Run:
             if self._subscriber:
                 self._subscriber(event)
 
+    async def record(self, bodies: Sequence[Body]) -> None:
+        """Append bodies, large texts among them offloaded first; see `append`."""
+        await self.append(await self.upkeep.ingest(bodies))
+
     def emit(self, event: Ephemeral) -> None:
         """Tell the subscriber something that is not kept."""
         if self._subscriber:
@@ -207,6 +214,8 @@ class Run:
             self._calls = {call.id: call for call in body.message.tool_calls}
             self.spent = self.spent.plus(body.usage, body.cost_usd)
             self.last_usage = body.usage
+        elif aside := spent_on_summary(body):
+            self.spent = self.spent.plus(*aside, turns=0)
         elif isinstance(body, ToolFinished):
             self._artifacts.update({ref.name: ref for ref in body.artifacts})
 

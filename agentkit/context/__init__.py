@@ -1,7 +1,40 @@
-"""The context: what the model is sent, as a fold over the log."""
+"""The context: what the model is sent, as a fold over the log, and how that stays small and cheap."""
 
 from agentkit.context.cache import PrefixBreak
 from agentkit.context.context import Context
+from agentkit.context.policy import (
+    POLICIES,
+    Clear,
+    Compact,
+    ContextPolicy,
+    Files,
+    Offload,
+    named,
+)
+from agentkit.context.reader import ResultReader
+from agentkit.context.summarise import spent_on_summary
 from agentkit.context.transcript import Transcript, fold
+from agentkit.context.upkeep import Upkeep
+from agentkit.context.view import ClearResults, CompactBefore, Edit, ResultView, View
 
-__all__ = ["Context", "PrefixBreak", "Transcript", "fold"]
+__all__ = [
+    "POLICIES",
+    "Clear",
+    "ClearResults",
+    "Compact",
+    "CompactBefore",
+    "Context",
+    "ContextPolicy",
+    "Edit",
+    "Files",
+    "Offload",
+    "PrefixBreak",
+    "ResultReader",
+    "ResultView",
+    "Transcript",
+    "Upkeep",
+    "View",
+    "fold",
+    "named",
+    "spent_on_summary",
+]

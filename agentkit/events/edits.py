@@ -44,11 +44,13 @@ class Cleared:
 
     Attributes:
         results: by call id, what stands in the result's place.
-        handles: by call id, the sha256 of the text that stood there.
+        handles: by call id, the sha256 of the result as the tool gave it: `read_result` opens it
+            from its blob or, where it was never offloaded, from the log.
         reason: "break_even", "cold_cache", "overflow", "summary_failed", or a policy's own word.
         removed: tokens that left the prompt.
         rewritten: tokens after the first change, which lose their cache.
         pays_after: predicted turns until the edit has paid for itself; None without prices.
+        thinking: whether the thinking before the last of these results left with them.
     """
 
     kind: ClassVar[str] = "cleared"
@@ -59,6 +61,7 @@ class Cleared:
     removed: int = 0
     rewritten: int = 0
     pays_after: float | None = None
+    thinking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,6 @@ class Compacted:
         content: the system message that follows the instructions; "" for none.
         user: the user message that follows it; None for none.
         summary: what the model wrote, by item id such as "d1", for the next patch.
-        handles: sha256 of texts that only the ledger still names.
         reason: "threshold", "hard_stop", "overflow", or a policy's own word.
         mode: "summary", "ledger" (no model was asked), "fresh", "drop".
         removed: as in `Cleared`.
@@ -84,7 +86,6 @@ class Compacted:
     content: str = ""
     user: Content | None = None
     summary: Mapping[str, str] = field(default_factory=dict[str, str])
-    handles: tuple[str, ...] = ()
     reason: str = ""
     mode: str = "summary"
     removed: int = 0

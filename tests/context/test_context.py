@@ -126,13 +126,23 @@ def test_a_context_never_breaks_its_own_prefix_and_its_digest_follows_the_prompt
 
 
 def test_the_token_estimate_is_exact_at_the_last_usage_and_grows_with_what_follows():
+    context = Context("s" * 1000, b"", encode)
+    assert 200 < context.tokens < 400
+    size = len(context.encoded[0])
+    context.apply(replied("", ("a",), usage=Usage(input=size // 2, output=70)))
+    assert context.tokens == size // 2 + 70
+    context.apply(finished("a", "r" * 1000))
+    assert abs(context.tokens - size // 2 - 70 - 530) < 30
+    known = context.tokens
+    context.apply(replied("x", usage=Usage()))  # without a usage there is nothing to learn
+    assert known < context.tokens < known + 60
+
+
+def test_a_paste_is_bounded_from_above():
     estimate = TokenEstimate()
-    assert 200 < estimate.tokens(1000) < 400
-    estimate.anchor(1000, Usage(input=500))
-    assert estimate.tokens(1000) == 500
-    assert estimate.tokens(1200) == 600
-    estimate.anchor(2000, Usage())  # a provider that reports no usage teaches nothing
-    assert estimate.tokens(1000) == 500
+    estimate.anchor(4_000, Usage(input=1_000), 0, 1)
+    assert estimate.of(40_000) == 10_000
+    assert estimate.of(100_000) == 40_000
 
 
 def test_a_reminder_rides_at_the_end_of_the_last_result_and_is_never_the_users():

@@ -89,7 +89,7 @@ EXAMPLES = (
     RunResumed(model="m", provider="p", instructions="0", tools="1", changed=("tools",)),
     Offloaded(call_id="c", handle="0" * 64, size=9, tokens=3, preview="p", same_as="b"),
     Cleared(results={"c": "[cleared]"}, handles={"c": "0" * 64}, removed=9, pays_after=1.5),
-    Compacted(cut=7, content="ledger", user=(Text("go"),), summary={"d1": "why"}, handles=("0",)),
+    Compacted(cut=7, content="ledger", user=(Text("go"),), summary={"d1": "why"}),
     Noted(topic="window", text="full", data={"tokens": 1}),
     RunInterrupted(reason="cancelled"),
     RunFailed(error="LimitExceeded", message="turns"),
