@@ -1,4 +1,4 @@
-"""The context: what the model is sent, as a fold over the log, and how that stays small and cheap."""
+"""The context: what the model is sent, as a fold over the log, and how it stays small."""
 
 from agentkit.context.cache import PrefixBreak
 from agentkit.context.context import Context

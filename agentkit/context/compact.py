@@ -1,4 +1,4 @@
-"""Compaction: when it is worth its price, where it cuts, and what stands in the old part's place."""
+"""Compaction: when it is worth its price, where it cuts, what stands in the old part's place."""
 
 from __future__ import annotations
 

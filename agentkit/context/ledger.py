@@ -1,13 +1,13 @@
 """The ledger: what a run must never forget, kept by code from the log and never summarised.
 
-The user's words, constraints, approvals, the plan, files, artifacts, and where each large text lies.
+The user's words, constraints, approvals, the plan, files, artifacts, and where large texts lie.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
@@ -134,10 +134,7 @@ class Ledger:
             case Replied():
                 self.turn += 1
             case UserMessage(content=content):
-                said = Said(self.turn, text := plain_text(content), constraints(text))
-                if len(text) >= _WORTH:
-                    self.handles.setdefault(said.sha256, f"user:{len(self.said)}")
-                self.said.append(said)
+                self._say(plain_text(content))
             case Offloaded(call_id=call_id, handle=handle, size=size):
                 self.handles[handle] = ""
                 self._offloaded[call_id] = (handle, size)
@@ -146,16 +143,20 @@ class Ledger:
                 self.standing = {k: v for k, v in self.standing.items() if v not in results}
             case Compacted(summary=summary):
                 self.summary = summary
-            case ApprovalAsked(call_id=call_id, arguments=arguments):
-                self._asked[call_id] = _brief(arguments)
-            case ApprovalAnswered():
-                self._answer(body)
+            case ApprovalAsked() | ApprovalAnswered():
+                self._approve(body)
             case _:
                 pass
 
     def keep_standing(self, call_ids: set[str]) -> None:
         """Forget the standing of results that are in the prompt no more."""
         self.standing = {k: v for k, v in self.standing.items() if v in call_ids}
+
+    def _say(self, text: str) -> None:
+        said = Said(self.turn, text, constraints(text))
+        if len(text) >= _WORTH:
+            self.handles.setdefault(said.sha256, f"user:{len(self.said)}")
+        self.said.append(said)
 
     def _start(self, body: ToolStarted) -> None:
         arguments = body.arguments
@@ -201,7 +202,10 @@ class Ledger:
                 return value
         return None
 
-    def _answer(self, body: ApprovalAnswered) -> None:
+    def _approve(self, body: ApprovalAsked | ApprovalAnswered) -> None:
+        if isinstance(body, ApprovalAsked):
+            self._asked[body.call_id] = _brief(body.arguments)
+            return
         word = "allowed" if body.approved else "denied"
         more = f": {body.reason}" if body.reason else ""
         always = ", for the rest of the run" if body.remember else ""
@@ -211,12 +215,10 @@ class Ledger:
 
 def _plan(arguments: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     steps: Any = arguments.get("steps") or ()
-    return tuple(
-        (str(step["title"]), str(step.get("status", "pending")))
-        if isinstance(step, dict)
-        else (str(step.title), str(step.status))
-        for step in steps
-    )
+    plain: list[dict[str, Any]] = [
+        step if isinstance(step, dict) else asdict(step) for step in steps
+    ]
+    return tuple((str(step["title"]), str(step.get("status", "pending"))) for step in plain)
 
 
 def _brief(arguments: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""Offload at ingest: a large text goes to a blob, and the prompt shows its head, tail and matches.
+"""Offload at ingest: a large text goes to a blob, the prompt shows its head, tail and matches.
 
-Nothing is lost: the blob holds the text as it was, its sha256 is its handle, `read_result` opens it.
+Nothing is lost: the blob holds the text as it was; its sha256 is the handle for `read_result`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ PutBlob = Callable[[bytes], Awaitable[str]]
 
 _HEAD, _MATCHES = 0.5, 0.25  # shares of a preview; the rest is its tail
 _LONGEST_LINE = 400  # characters of one line in a preview
+_WINDOW = 0.5  # share of the window that one message of the user may fill
 _LONGEST_ROW = 2_000  # characters of a line before it counts as two
 _WORD = re.compile(r"[^\W\d_][\w.-]{3,}")
 _TROUBLE = ("error", "exception", "traceback", "failed", "fatal", "warning")
@@ -90,8 +91,9 @@ async def _message(
     text = plain_text(body.content)
     data = text.encode(errors="replace")
     tokens = context.estimate.of(len(data))
-    if tokens <= policy.user_limit or not isinstance(body.content, str):
-        return [body]
+    limit = min(policy.user_limit, round(context.window * _WINDOW) if context.window else 10**9)
+    if tokens <= limit or not context.tools or not isinstance(body.content, str):
+        return [body]  # without `read_result` a part would be all that the model ever sees
     handle = await put(data)
     shown = Shown(text, handle, tokens, readable=bool(context.tools), what="message of the user")
     size = round(policy.preview * 4 * context.estimate.ratio)
@@ -131,12 +133,10 @@ class Shown:
         tail = _take(lines, len(lines), round(size * (1 - _HEAD - _MATCHES)), backwards=True)
         head_end, tail_start = len(head), max(len(lines) - len(tail), len(head))
         matches = _matching(lines, range(head_end, tail_start), given, round(size * _MATCHES))
-        parts = [
-            f"[large {self.what}: {len(lines):,} lines, about {self.tokens:,} tokens, shown in "
-            f"part; {opening(self.handle, readable=self.readable)}]",
-            f"[lines 1 to {head_end}]",
-            *head,
-        ]
+        how = opening(self.handle, readable=self.readable)
+        size_said = f"{len(lines):,} lines, about {self.tokens:,} tokens"
+        parts = [f"[large {self.what}: {size_said}, shown in part; {how}]"]
+        parts += [f"[lines 1 to {head_end}]", *head]
         if matches:
             parts += ["[lines between that match]", *matches]
         if tail_start < len(lines):

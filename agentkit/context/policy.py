@@ -41,7 +41,8 @@ class Offload:
         preview: what is shown of it. Default 500.
         error_limit: results with a status other than "ok" stay whole up to here. Default 4,000.
         page: what `read_result` shows at once. Default 4,000.
-        user_limit: a larger user message is offloaded too. Default 32,000.
+        user_limit: a larger user message is offloaded too, as is one of more than half the window.
+            Default 100,000.
         unchanged: a result of at least so many tokens that still stands in the prompt is not
             repeated. Default 200.
         paged: tools that bound their own results, which stay whole up to `paged_limit`.
@@ -52,7 +53,7 @@ class Offload:
     preview: int = 500
     error_limit: int = 4_000
     page: int = 4_000
-    user_limit: int = 32_000
+    user_limit: int = 100_000
     unchanged: int = 200
     paged: frozenset[str] = frozenset(
         {"grep_documents", "read_document", "read_note", "read_result", "search_documents"}

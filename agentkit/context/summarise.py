@@ -132,7 +132,7 @@ def _lost(composed: Composed, snapshot: Snapshot, cut: int) -> list[str]:
     tail = "\n".join(map(_text, snapshot.messages[cut:]))
     return [
         f"the prompt would lose {text[:80]!r}"
-        for text in missing(composed.pinned, "\n".join((composed.content, user, tail)))
+        for text in missing(composed.pinned, f"{composed.content}\n{user}\n{tail}")
     ]
 
 

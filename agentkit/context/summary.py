@@ -25,6 +25,21 @@ _LINE = re.compile(
 _DROP = re.compile(r"^\s*(?:[-*]\s+)?-\s*(?P<key>[a-z]\d+)\s*(?:[|:].*)?$")
 _LONGEST_ITEM = 2_000  # characters
 
+_INSTRUCTION = """\
+[Upkeep of the context, by the framework. In this one reply do not go on with the task and call no
+tool: answer with text only.]
+The oldest messages above are about to leave the prompt. The framework itself keeps the user's
+messages, constraints, the plan, the list of files and all handles; do not repeat them. Write down
+what else the rest of the work needs, as a patch to the summary that stands above{none}, one item a
+line:
++ SECTION | text       adds an item
+~ ID | text            changes an item that stands
+- ID                   removes an item that is wrong or of no more use
+Sections:
+{sections}
+State only what stands above; copy paths, names, figures and handles exactly. Write in the language
+of the user. All items together have at most about {budget:,} tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -115,24 +130,13 @@ def instruction(summary: Mapping[str, str], budget: int, problems: Sequence[str]
         problems: what was wrong with the last attempt.
     """
     sections = "\n".join(f"- {name}: {what}" for name, what in SECTIONS.items())
-    lines = [
-        "[Upkeep of the context, by the framework. In this one reply do not go on with the task "
-        "and call no tool: answer with text only.]",
-        "The oldest messages above are about to leave the prompt. The user's messages, "
-        "constraints, the plan, the list of files and all handles are kept by the framework; do "
-        "not repeat them. Write down what else the rest of the work needs, as a patch to the "
-        f"summary that stands above{'' if summary else ' (there is none yet)'}, one item a line:",
-        "+ SECTION | text       adds an item",
-        "~ ID | text            changes an item that stands",
-        "- ID                   removes an item that is wrong or of no more use",
-        f"Sections:\n{sections}",
-        "State only what stands above; copy paths, names, figures and handles exactly. Write in "
-        f"the language of the user. All items together have at most about {budget:,} tokens.",
-    ]
+    text = _INSTRUCTION.format(
+        none="" if summary else " (there is none yet)", sections=sections, budget=budget
+    )
     if problems:
         wrong = "\n".join(f"- {problem}" for problem in problems)
-        lines.append(f"Your last patch was not taken:\n{wrong}\nWrite the whole patch again.")
-    return "\n".join(lines)
+        text += f"\nYour last patch was not taken:\n{wrong}\nWrite the whole patch again."
+    return text
 
 
 def _texts(items: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

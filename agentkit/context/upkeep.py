@@ -7,11 +7,11 @@ leaves the context as it was.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from agentkit.context.clear import ClearResults, cleared, propose_clear
+from agentkit.context.clear import cleared, propose_clear
 from agentkit.context.compact import (
     border,
     compaction_pays_after,
@@ -22,9 +22,9 @@ from agentkit.context.compact import (
 )
 from agentkit.context.context import Context
 from agentkit.context.offload import Shown, ingest
-from agentkit.context.policy import Compact, Mode
+from agentkit.context.policy import Clear, Compact, Mode
 from agentkit.context.summarise import Summary, summarise, summarise_fresh
-from agentkit.context.view import View
+from agentkit.context.view import ClearResults, View
 from agentkit.events import Body, Compacted, Event, Noted, Replied, now
 from agentkit.log import warn
 from agentkit.messages import ToolOutput, plain_text
@@ -36,6 +36,7 @@ Append = Callable[[Sequence[Body]], Awaitable[None]]
 
 _STEP = 1_000  # tokens that the prompt grows between two looks for something to clear
 _LEDGER = 1_500  # tokens that a ledger weighs, about
+_LEAST = 4_000  # tokens that a compaction removes at least, beyond what it puts in their place
 _AGAIN = 1.2  # growth of the prompt after which a summary that failed is tried again
 
 
@@ -128,8 +129,7 @@ class Upkeep:
         """Stop what is being prepared although nothing can be logged any more."""
         job, self._job = self._job, None
         if job:
-            job.task.cancel()
-            await asyncio.wait([job.task])
+            await _stop(job.task)
 
     async def _obey(self, append: Append, log: Sequence[Event]) -> None:
         propose, compact = self._policy.propose, self._policy.compact or Compact()
@@ -140,6 +140,7 @@ class Upkeep:
                     await append([event])
             elif cut := border(self._context.messages, edit.cut):
                 await self._replace(append, compact, cut, edit.reason, edit.mode)
+                return  # what else was proposed speaks of messages that have moved
 
     async def _clear(self, append: Append, log: Sequence[Event]) -> None:
         policy, tokens = self._policy.clear, self._context.tokens
@@ -188,8 +189,15 @@ class Upkeep:
         cost = self._context.tokens * price.cached + policy.summary * price.output
         return cost / 1e6 < left_usd / 2
 
+    def _cut(self, policy: Compact) -> int | None:
+        """Return where to cut; None where too little would go to be worth the edit."""
+        sizes = self._context.sizes()
+        cut = find_cut(self._context.messages, sizes, policy.tail)
+        least = _LEDGER + policy.summary + _LEAST
+        return cut if cut is not None and sum(sizes[1:cut]) >= least else None
+
     def _prepare(self, policy: Compact) -> None:
-        cut = find_cut(self._context.messages, self._context.sizes(), policy.tail)
+        cut = self._cut(policy)
         if cut is None:
             return
         work = summarise(self._context, self._model, policy, cut)
@@ -203,15 +211,15 @@ class Upkeep:
             await append([self._compacted(policy, job.cut, made.items, reason, "summary")])
             return
         self._failed_at = self._context.tokens
-        keep = [one.call_id for one in self._context.results() if not one.cleared]
-        edit = ClearResults(tuple(keep[: -self._policy.clear.keep] if self._policy.clear else ()))
-        if event := cleared(self._context, ClearResults(edit.call_ids, "summary_failed")):
+        kept = (self._policy.clear or Clear()).keep
+        old = [one.call_id for one in self._context.results()[:-kept]]
+        if event := cleared(self._context, ClearResults(tuple(old), "summary_failed")):
             await append([event])
         if self._context.tokens >= hard_stop(policy, self._context.window):
             await self._compact_now(append, policy, reason, "ledger")
 
     async def _compact_now(self, append: Append, policy: Compact, reason: str, mode: Mode) -> None:
-        cut = find_cut(self._context.messages, self._context.sizes(), policy.tail)
+        cut = self._cut(policy)
         if cut is not None:
             await self._replace(append, policy, cut, reason, mode)
 
@@ -224,7 +232,7 @@ class Upkeep:
             made = await summarise(self._context, self._model, policy, cut)
             await append(made.notes)
             mode = "ledger" if made.items is None else mode
-            items = dict(made.items or items)
+            items = items if made.items is None else dict(made.items)
         elif mode == "fresh":
             text, notes = await summarise_fresh(self._context, self._model, cut)
             await append(notes)
@@ -232,10 +240,9 @@ class Upkeep:
         await append([self._compacted(policy, cut, items, reason, mode)])
 
     def _compacted(
-        self, policy: Compact, cut: int, items: dict[str, str] | object, reason: str, mode: Mode
+        self, policy: Compact, cut: int, summary: Mapping[str, str], reason: str, mode: Mode
     ) -> Compacted:
         context = self._context
-        summary: dict[str, str] = dict(items)  # type: ignore[call-overload]
         composed = compose(context, cut, summary)
         content = composed.content
         if mode in {"fresh", "drop"}:
@@ -288,11 +295,18 @@ class Upkeep:
         if job.task.done() and not job.task.cancelled():
             await append((await job.task).notes)
             return
-        job.task.cancel()
-        await asyncio.wait([job.task])
+        await _stop(job.task)
 
     def _view(self, log: Sequence[Event]) -> View:
         return View(self._context, lambda: [event.body for event in log])
+
+
+async def _stop(task: asyncio.Task[Summary]) -> None:
+    """Cancel a task and wait for its end, whatever that is."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # taken note of: nobody waits for this summary any more
 
 
 def _idle_seconds(log: Sequence[Event]) -> float:

@@ -1,4 +1,4 @@
-"""Verification: string tests that a summary must pass before it may stand in for what it sums up."""
+"""Verification: string tests that a summary must pass before it may replace what it sums up."""
 
 from __future__ import annotations
 

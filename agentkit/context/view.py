@@ -1,4 +1,4 @@
-"""What a policy sees of a context, and what it may propose: both are data that nothing can change."""
+"""What a policy sees of a context and what it may propose: data that nothing can change."""
 
 from __future__ import annotations
 
