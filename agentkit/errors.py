@@ -26,7 +26,9 @@
     │   ├── PrefixMoved            the prompt's prefix changed without a logged edit
     │   ├── GuardrailTripped       a guardrail refused an input, a reply or an output
     │   ├── LoopDetected           the model repeats a call that gives the same result
-    │   └── RunChanged             tools, instructions or model differ from the log's
+    │   ├── RunChanged             tools, instructions or model differ from the log's
+    │   ├── StepInterrupted        a workflow's step was cut and must not be done twice
+    │   └── ReplayDiverged         a replay asks for what the log does not have
     └── StoreError               the log
         ├── SequenceConflict       another writer appended first
         ├── RunNotFound            no such run, or an ambiguous prefix of an id
@@ -234,6 +236,14 @@ class RunChanged(RunError):
     def __init__(self, message: str, changed: tuple[str, ...]) -> None:
         super().__init__(message)
         self.changed = changed
+
+
+class StepInterrupted(RunError):
+    """A step of a workflow that was marked `once` was cut in the middle."""
+
+
+class ReplayDiverged(RunError):
+    """A replay asks the model something else than the recorded run did."""
 
 
 class StoreError(AgentkitError):

@@ -10,6 +10,21 @@ import sys
 from typing import Any
 
 
+def bound(source: str, **facts: Any) -> Any:
+    """Return a structlog logger whose lines carry some facts.
+
+    Args:
+        source: the part that speaks, such as "tool".
+        **facts: stand in every line; never a key or another secret.
+    """
+    import structlog  # noqa: PLC0415 - see above
+
+    name = f"agentkit.{source}"
+    if structlog.is_configured():
+        return structlog.get_logger(name).bind(**facts)
+    return structlog.wrap_logger(structlog.PrintLogger(sys.stderr), source=name, **facts)
+
+
 def warn(source: str, event: str, **facts: Any) -> None:
     """Log a warning.
 
@@ -18,11 +33,4 @@ def warn(source: str, event: str, **facts: Any) -> None:
         event: what happened, such as "model.retry"; stable, for searching.
         **facts: details; never a key or another secret.
     """
-    import structlog  # noqa: PLC0415 - see above
-
-    name = f"agentkit.{source}"
-    if structlog.is_configured():
-        logger = structlog.get_logger(name)
-    else:
-        logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), source=name)
-    logger.warning(event, **facts)
+    bound(source).warning(event, **facts)

@@ -59,11 +59,39 @@ class Spent:
     seconds: float = 0.0
 
     def plus(self, usage: Usage, cost_usd: float | None, turns: int = 1) -> Spent:
-        """Return what is spent after one more reply, or after one beside the run (no turn)."""
+        """Return what is spent after one more reply, or after other `turns`."""
         cost = None
         if self.cost_usd is not None and cost_usd is not None:
             cost = self.cost_usd + cost_usd
         return Spent(self.turns + turns, self.usage + usage, cost, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run may still spend; None means no limit, 0 that nothing is left.
+
+    Attributes:
+        turns: replies of the model.
+        cost_usd: dollars.
+        seconds: wall time.
+    """
+
+    turns: int | None = None
+    cost_usd: float | None = None
+    seconds: float | None = None
+
+    def least(self, other: Left) -> Left:
+        """Return the smaller of each."""
+        return Left(
+            *(
+                min((one for one in pair if one is not None), default=None)
+                for pair in (
+                    (self.turns, other.turns),
+                    (self.cost_usd, other.cost_usd),
+                    (self.seconds, other.seconds),
+                )
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +114,16 @@ class Limits:
             if value is not None and value <= 0:
                 raise ConfigError(f"Limits({name}={value!r}): expected a positive number or None.")
 
-    def left_usd(self, spent: Spent) -> float | None:
-        """Return the dollars that may still be spent, or None where nothing bounds them."""
-        if self.cost_usd is None or spent.cost_usd is None:
-            return None
-        return max(self.cost_usd - spent.cost_usd, 0.0)
+    def left(self, spent: Spent) -> Left:
+        """Return what may still be spent."""
+        cost = None
+        if self.cost_usd is not None and spent.cost_usd is not None:
+            cost = max(self.cost_usd - spent.cost_usd, 0.0)
+        return Left(
+            None if self.turns is None else max(self.turns - spent.turns, 0),
+            cost,
+            None if self.seconds is None else max(self.seconds - spent.seconds, 0.0),
+        )
 
     def check(self, spent: Spent) -> None:
         """Raise LimitExceeded when nothing more may be spent."""

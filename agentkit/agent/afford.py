@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from agentkit.errors import LimitExceeded
 from agentkit.model import Price
-from agentkit.usage import Limits, Spent, Usage
+from agentkit.usage import Usage
 
 SHORTEST_ANSWER = 256
 """Tokens of an answer below which a call is not worth its prompt."""
 
 
-def answer_bound(
-    limits: Limits, spent: Spent, price: Price | None, tokens: int, last: Usage
-) -> int | None:
+def answer_bound(left: float | None, price: Price | None, tokens: int, last: Usage) -> int | None:
     """Return how many tokens the next answer may have, or None where dollars set no bound.
 
     The prompt is priced as the last one went: what was sent before counts as cached if the
@@ -20,8 +18,7 @@ def answer_bound(
     passes its limit only if a cache that was warm goes cold.
 
     Args:
-        limits: of the run.
-        spent: by the run so far.
+        left: dollars that may still be spent; None for no limit.
         price: of the model; without one there is no bound.
         tokens: estimated tokens of the next prompt.
         last: usage of the last reply.
@@ -29,16 +26,14 @@ def answer_bound(
     Raises:
         LimitExceeded: what is left does not pay for the prompt and a short answer.
     """
-    if limits.cost_usd is None or price is None or spent.cost_usd is None:
+    if left is None or price is None:
         return None
     cached = min(last.input, tokens) if last.cached else 0
     prompt = price.cost(Usage(input=tokens, cached=cached))
-    left = limits.cost_usd - spent.cost_usd - prompt
-    if left < price.output * SHORTEST_ANSWER / 1_000_000:
+    if left - prompt < price.output * SHORTEST_ANSWER / 1_000_000:
         raise LimitExceeded(
-            f"The next call would cost about ${prompt:.4f} for its prompt alone; "
-            f"${spent.cost_usd:.4f} of ${limits.cost_usd:.4f} is spent. Raise Limits(cost_usd=...) "
-            "to go on.",
+            f"The next call would cost about ${prompt:.4f} for its prompt alone, and of the limit "
+            f"${left:.4f} is left. Raise Limits(cost_usd=...) to go on.",
             "cost_usd",
         )
-    return int(left * 1_000_000 / price.output) if price.output else None
+    return int((left - prompt) * 1_000_000 / price.output) if price.output else None

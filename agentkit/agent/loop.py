@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentkit.agent.afford import answer_bound
+from agentkit.agent.guardrails import refusal
+from agentkit.agent.output import UNFINISHED
 from agentkit.context import PrefixBreak
-from agentkit.errors import PrefixMoved, PromptTooLong
-from agentkit.events import Noted, Replied
+from agentkit.errors import GuardrailTripped, PrefixMoved, PromptTooLong
+from agentkit.events import Noted, Reminder, Replied, ToolFinished
 from agentkit.log import warn
+from agentkit.tool import Past
 
 if TYPE_CHECKING:
     from agentkit.agent.run import Run
-    from agentkit.model import Reply
+    from agentkit.model import Reply, Request
+    from agentkit.tool import Early
 
 CUT_SHORT = {
     "length": "the reply was cut at its max_tokens",
@@ -24,40 +28,93 @@ CUT_SHORT = {
 NEARLY_FULL = 0.85
 """Share of the window at which the log notes that it fills up."""
 
+PAUSED = object()
+"""Stands for the output of a run that waits for approval."""
 
-async def drive(run: Run) -> str:
-    """Go on from wherever the log stands until the model answers without a tool call."""
+
+async def drive(run: Run[Any]) -> Any:
+    """Go on from wherever the log stands until the run has its output, or waits for somebody."""
     parts = run.parts
-    while True:
-        if calls := run.open_calls:
-            await parts.dispatcher.dispatch(calls, run.record, keep=run.keep, emit=run.emit)
-        await run.upkeep.settle(run.append, run.events, parts.limits.left_usd(run.spent))
-        parts.limits.check(run.measure())
-        try:
-            reply = await _ask(run)
-        except PromptTooLong as error:
-            if not await run.upkeep.overflow(run.append, run.events, error):
-                raise
-            reply = await _ask(run)
-        await _note_reply(run, reply)
-        if not reply.message.tool_calls:
-            return reply.message.content
+    async with parts.dispatcher.early(run.emit) as early:
+        while True:
+            if run.standing.is_fresh:
+                await _guard_reply(run)
+            if run.standing.open_calls:
+                await _act(run, early)
+                if run.standing.open_calls:
+                    return PAUSED
+            if (output := await parts.finish.check(run)) is not UNFINISHED:
+                return output
+            if reminders := run.watch.due():
+                await run.append(reminders)
+            run.check_limits()
+            await run.upkeep.settle(run.append, run.events, run.left().cost_usd)
+            try:
+                await _ask(run, early)
+            except PromptTooLong as error:
+                if not await run.upkeep.overflow(run.append, run.events, error):
+                    raise
+                await _ask(run, early)
 
 
-async def _ask(run: Run) -> Reply:
-    """Send what the context holds and log the answer."""
+async def _ask(run: Run[Any], early: Early) -> None:
+    """Send what the context holds, and log the answer."""
     parts = run.parts
     request, moved = run.context.request()
     if moved:
         await _note_prefix(run, moved)
+    emit = parts.finish.partial(run.emit) if run.is_watched else None
+    # Calls that only read may start while the model is still writing.
+    reply = await parts.model.ask(_bounded(run, request), emit, early)
+    await run.append([_replied(reply, request.digest), *run.context.notes_on(reply.usage)])
+    await _note_reply(run, reply)
+
+
+def _bounded(run: Run[Any], request: Request) -> Request:
+    """Return the request with what it may cost, and the form that its answer has to have."""
     bound = answer_bound(
-        parts.limits, run.spent, parts.model.price, run.context.tokens, run.last_usage
+        run.left().cost_usd,
+        run.parts.model.price,
+        run.context.tokens,
+        run.standing.last_usage,
     )
-    reply = await parts.model.ask(
-        replace(request, max_tokens=bound), run.emit if run.is_watched else None
+    return replace(request, max_tokens=bound, json_object=run.parts.finish.is_json)
+
+
+async def _act(run: Run[Any], early: Early) -> None:
+    standing = run.standing
+    past = Past(
+        asked=frozenset(standing.asked),
+        answered=standing.answered,
+        remembered=standing.remembered,
+        attempts=standing.attempts,
     )
-    await run.append([_replied(reply, request.digest)])
-    return reply
+    await run.parts.dispatcher.dispatch(
+        standing.open_calls, run.record, keep=run.keep, emit=run.emit, past=past, early=early
+    )
+
+
+async def _guard_reply(run: Run[Any]) -> None:
+    """Let the guardrails see the last reply before any of its calls runs."""
+    standing, guardrails = run.standing, run.parts.guardrails
+    if standing.reply is None or not guardrails.reply:
+        return
+    reason = await refusal(guardrails.reply, standing.reply)
+    if reason is None:
+        return
+    if standing.refusals >= guardrails.retries:
+        raise GuardrailTripped(
+            f"The reply was refused {standing.refusals + 1} times, last because: {reason}", "reply"
+        )
+    said = f"Refused by a guardrail, nothing was run: {reason}"
+    if calls := standing.open_calls:
+        denied = [
+            ToolFinished(call_id=call.id, name=call.name, status="denied", content=said)
+            for call in calls
+        ]
+        await run.append([Noted(topic="guardrail", text=reason), *denied])
+    else:
+        await run.append([Reminder(topic="guardrail", content=said)])
 
 
 def _replied(reply: Reply, digest: str) -> Replied:
@@ -75,7 +132,7 @@ def _replied(reply: Reply, digest: str) -> Replied:
     )
 
 
-async def _note_prefix(run: Run, moved: PrefixBreak) -> None:
+async def _note_prefix(run: Run[Any], moved: PrefixBreak) -> None:
     """Log a prefix that moved without an edit: a bug, which costs money but need not end a run."""
     warn("agent", "context.prefix_moved", run_id=run.id, where=str(moved))
     data = {"index": moved.index, "role": moved.role, "lost_bytes": moved.lost_bytes}
@@ -84,9 +141,7 @@ async def _note_prefix(run: Run, moved: PrefixBreak) -> None:
         raise PrefixMoved(f"In run {run.id}, {moved}. Only a logged edit may change what was sent.")
 
 
-async def _note_reply(run: Run, reply: Reply) -> None:
-    if run.context.notes:
-        await run.append(run.context.notes)
+async def _note_reply(run: Run[Any], reply: Reply) -> None:
     if why := CUT_SHORT.get(reply.finish_reason):
         warn("agent", "reply.cut_short", run_id=run.id, finish_reason=reply.finish_reason)
         await run.append([Noted(topic=reply.finish_reason, text=why)])
@@ -106,7 +161,7 @@ async def _note_reply(run: Run, reply: Reply) -> None:
     await _note_window(run)
 
 
-async def _note_window(run: Run) -> None:
+async def _note_window(run: Run[Any]) -> None:
     window = run.parts.model.window
     if window is None or run.context.tokens < window * NEARLY_FULL:
         return

@@ -4,36 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from itertools import count
-from pathlib import Path
+from typing import Any, Generic, cast
 
-from agentkit.agent.loop import drive
-from agentkit.agent.plan import Step, plan_after
-from agentkit.context import Context, Upkeep, spent_on_summary
-from agentkit.errors import AgentkitError, ConfigError, StoreError
+from typing_extensions import TypeVar
+
+from agentkit.agent.guardrails import Guardrails, refusal
+from agentkit.agent.loop import PAUSED, drive
+from agentkit.agent.output import Finish, encoded
+from agentkit.agent.plan import Step
+from agentkit.agent.restore import settle_in_flight
+from agentkit.agent.result import Result
+from agentkit.agent.standing import Standing
+from agentkit.agent.watch import ReminderPolicy, Watch
+from agentkit.context import Context, Upkeep
+from agentkit.errors import AgentkitError, ConfigError, GuardrailTripped, StoreError
 from agentkit.events import (
+    ApprovalAnswered,
     ArtifactRef,
     Body,
     Ephemeral,
     Event,
-    Replied,
+    Noted,
     RunFailed,
     RunFinished,
     RunInterrupted,
-    ToolFinished,
+    RunPaused,
     UserMessage,
     now,
 )
 from agentkit.log import warn
-from agentkit.messages import Content, Message, ToolCall, User, plain_text
+from agentkit.messages import Content, User, plain_text
 from agentkit.model import Model
 from agentkit.store import Store
-from agentkit.tool import Artifact, Dispatcher
-from agentkit.usage import Limits, Spent, Usage
+from agentkit.tool import ApprovalPolicy, Approver, Artifact, Dispatcher, Question, Tool
+from agentkit.usage import Left, Limits, Spent
+
+T = TypeVar("T", default=str)
 
 Subscriber = Callable[[Event | Ephemeral], None]
+
+CURRENT: ContextVar[Run[Any] | None] = ContextVar("agentkit_run", default=None)
+"""The run whose tools run here, so that a sub-agent finds its parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,49 +56,18 @@ class Parts:
 
     model: Model
     dispatcher: Dispatcher
+    tools: Mapping[str, Tool]
     store: Store
     limits: Limits
+    finish: Finish
+    guardrails: Guardrails
+    reminders: ReminderPolicy
+    approval: ApprovalPolicy
+    approver: Approver | None
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of a run.
-
-    Attributes:
-        output: the model's final answer.
-        run_id: id of the run in its store.
-        turns: replies of the model.
-        usage: tokens of all replies.
-        cost_usd: dollars, or None when a reply had no known price.
-        seconds: wall time.
-        artifacts: files that tools made, the newest of each name.
-        messages: the whole conversation, the instructions first.
-        plan: the plan as the model left it.
-    """
-
-    output: str
-    run_id: str
-    turns: int
-    usage: Usage
-    cost_usd: float | None
-    seconds: float
-    artifacts: tuple[Artifact, ...]
-    messages: tuple[Message, ...]
-    plan: tuple[Step, ...]
-
-    def save_artifacts(self, folder: Path | str) -> list[Path]:
-        """Write the artifacts into a folder and return their paths, in the artifacts' order.
-
-        Nothing is overwritten: a name that is taken gets a number.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
-        return [_save(Path(folder), artifact) for artifact in self.artifacts]
-
-
-class Run:
+class Run(Generic[T]):
     """One execution: its log so far and the folds over it.
 
     Made by `Agent.open`; `send` may be called several times, one after the other.
@@ -93,75 +76,109 @@ class Run:
         id: id of the run; ids sort by time.
         events: the durable events so far.
         context: the prompt, as a fold over the events.
-        spent: turns, tokens, dollars and seconds so far.
-        last_usage: tokens of the last reply.
-        plan: the plan, as a fold over the events.
+        standing: where the run stands, as a fold over the events.
+        watch: what the model should be reminded of, as a fold over the events.
         parts: what the run works with.
         upkeep: keeps the context within its policy.
+        parent: the run whose call this one serves, if any.
+        children: runs of sub-agents whose cost is not in this run's log yet, by id.
     """
 
     def __init__(
-        self, run_id: str, parts: Parts, context: Context, subscriber: Subscriber | None = None
+        self,
+        run_id: str,
+        parts: Parts,
+        context: Context,
+        subscriber: Subscriber | None = None,
+        parent: Run[Any] | None = None,
     ) -> None:
         self.id = run_id
         self.parts = parts
         self.context = context
         self.upkeep = Upkeep(context, parts.model, parts.store)
         self.events: list[Event] = []
-        self.spent = Spent()
-        self.last_usage = Usage()
-        self.plan: tuple[Step, ...] = ()
-        self._artifacts: dict[str, ArtifactRef] = {}
-        self._calls: dict[str, ToolCall] = {}
+        self.standing = Standing(parts.finish.tool_name)
+        self.watch = Watch(parts.reminders)
+        self.children: dict[str, Run[Any]] = {}
+        self.parent = parent
         self._subscriber = subscriber
         self._began = time.monotonic()
 
-    async def send(self, content: Content) -> Result:
+    async def send(self, content: Content) -> Result[T]:
         """Give the agent a user message and return what comes of it.
 
         Raises:
             ConfigError: text that UTF-8 cannot hold, or an image for a text model; the log stays
                 as it was.
-            ModelError: the model could not be asked.
+            GuardrailTripped: a guardrail refused the message, a reply or the output.
+            OutputInvalid: the model gave no output of the agent's type.
+            LoopDetected: the model repeats itself.
             LimitExceeded: a limit of the run was reached.
+            ModelError: the model could not be asked.
             StoreError: the log could not be written.
         """
         self._check(content)
+        if reason := await refusal(self.parts.guardrails.input, content):
+            await self.append([Noted(topic="input_refused", text=reason)])
+            raise GuardrailTripped(f"The user message was refused: {reason}", "input")
         await self.record([UserMessage(content=content)])
-        try:
-            output = await drive(self)
-            await self.upkeep.rest(self.append)
-        except asyncio.CancelledError:
-            await self._end(RunInterrupted(reason="cancelled"))
-            raise
-        except BaseException as error:
-            text = str(error) if isinstance(error, AgentkitError) else repr(error)
-            await self._end(RunFailed(error=type(error).__name__, message=text))
-            raise
-        self.spent = self.measure()
-        refs = tuple(self._artifacts.values())
-        await self.append([self._finished(output, refs)])
-        return Result(
-            output=output,
-            run_id=self.id,
-            turns=self.spent.turns,
-            usage=self.spent.usage,
-            cost_usd=self.spent.cost_usd,
-            seconds=self.spent.seconds,
-            artifacts=tuple([await self._artifact(ref) for ref in refs]),
-            messages=self.context.messages,
-            plan=self.plan,
+        return await self._go()
+
+    async def resume(self) -> Result[T]:
+        """Go on from wherever the log stands; a run that is done gives its result again.
+
+        A call that was running when its process ended is run again only if its tool is read-only
+        or idempotent; otherwise the model is told that its outcome is unknown, or, where the
+        approval policy says so, somebody is asked.
+
+        Raises:
+            ConfigError: the run has no user message yet.
+            AgentkitError: as `send` does.
+        """
+        if done := self.standing.finished:
+            return await self._result(cast("T", self.parts.finish.decode(done.output)))
+        if not any(isinstance(event.body, UserMessage) for event in self.events):
+            raise ConfigError(f"Run {self.id} has no user message yet; `send` one.")
+        await settle_in_flight(self)
+        return await self._go()
+
+    async def approve(self, call_id: str, *, remember: bool = False) -> None:
+        """Allow a call that waits; `resume` then runs it.
+
+        Args:
+            call_id: of a pending question; the beginning is enough where it says which.
+            remember: allow later calls of this tool in this run without asking.
+
+        Raises:
+            ConfigError: no such call waits.
+        """
+        await self._answer(call_id, approved=True, reason="", remember=remember)
+
+    async def deny(self, call_id: str, reason: str = "", *, remember: bool = False) -> None:
+        """Deny a call that waits; `resume` then tells the model why.
+
+        Raises:
+            ConfigError: no such call waits.
+        """
+        await self._answer(call_id, approved=False, reason=reason, remember=remember)
+
+    @property
+    def pending(self) -> tuple[Question, ...]:
+        """Calls that wait for approval."""
+        return tuple(
+            Question(self.id, asked.call_id, asked.name, asked.arguments, asked.reason)
+            for asked in self.standing.waiting
         )
 
-    def _check(self, content: Content) -> None:
-        """Refuse what could never be sent before it is in the log, where it would stay."""
-        try:
-            plain_text(content).encode()
-        except UnicodeEncodeError as error:
-            raise ConfigError(
-                f"The user message is no valid text: {error}. Decode its bytes as UTF-8 first."
-            ) from error
-        self.parts.model.encode(User(content))
+    @property
+    def plan(self) -> tuple[Step, ...]:
+        """The plan as the model left it."""
+        return self.standing.plan
+
+    @property
+    def spent(self) -> Spent:
+        """Turns, tokens and dollars of the log so far."""
+        return self.standing.spent
 
     async def append(self, bodies: Sequence[Body]) -> None:
         """Make the bodies the next events of the log: stored first, then folded, then told.
@@ -174,14 +191,23 @@ class Run:
         events = [Event(self.id, seq + index, at, body) for index, body in enumerate(bodies)]
         await self.parts.store.append(self.id, events, seq)
         for event in events:
-            self.events.append(event)
-            self._apply(event.body)
+            self.apply(event)
             if self._subscriber:
                 self._subscriber(event)
 
     async def record(self, bodies: Sequence[Body]) -> None:
         """Append bodies, large texts among them offloaded first; see `append`."""
         await self.append(await self.upkeep.ingest(bodies))
+
+    def apply(self, event: Event) -> None:
+        """Fold an event that is in the log."""
+        body = event.body
+        self.events.append(event)
+        self.context.apply(body)
+        self.standing.apply(body)
+        self.watch.apply(body, self.standing.plan)
+        if self.children and (sub := getattr(body, "sub_run", None)):
+            self.children.pop(sub.run_id, None)
 
     def emit(self, event: Ephemeral) -> None:
         """Tell the subscriber something that is not kept."""
@@ -193,41 +219,112 @@ class Run:
         """Whether somebody listens, so that deltas are worth making."""
         return self._subscriber is not None
 
-    @property
-    def open_calls(self) -> list[ToolCall]:
-        """Calls of the last reply that have no result yet, in call order."""
-        return [self._calls[call_id] for call_id in self.context.open_calls]
-
     def measure(self) -> Spent:
-        """Return what has been spent up to this moment."""
-        return replace(self.spent, seconds=time.monotonic() - self._began)
+        """Return what has been spent up to this moment, sub-agents that still run included."""
+        spent = self.standing.spent
+        for child in tuple(self.children.values()):
+            part = child.measure()
+            spent = spent.plus(part.usage, part.cost_usd, turns=0)
+        return replace(spent, seconds=time.monotonic() - self._began)
+
+    def check_limits(self) -> None:
+        """Raise LimitExceeded when this run, or one above it, may spend nothing more.
+
+        Turns are each run's own; dollars and seconds are shared with the runs above.
+        """
+        self.parts.limits.check(self.measure())
+        above = self.parent
+        while above is not None:
+            above.parts.limits.check(replace(above.measure(), turns=0))
+            above = above.parent
+
+    def left(self) -> Left:
+        """Return what may still be spent here, under the limits of the runs above too."""
+        own = self.parts.limits.left(self.measure())
+        return own.least(replace(self.parent.left(), turns=None)) if self.parent else own
 
     async def keep(self, artifact: Artifact) -> ArtifactRef:
         """Store an artifact's bytes and return its reference."""
         sha256 = await self.parts.store.put_blob(artifact.data)
         return ArtifactRef(artifact.name, artifact.media_type, sha256, len(artifact.data))
 
-    def _apply(self, body: Body) -> None:
-        self.context.apply(body)
-        self.plan = plan_after(self.plan, body)
-        if isinstance(body, Replied):
-            self._calls = {call.id: call for call in body.message.tool_calls}
-            self.spent = self.spent.plus(body.usage, body.cost_usd)
-            self.last_usage = body.usage
-        elif aside := spent_on_summary(body):
-            self.spent = self.spent.plus(*aside, turns=0)
-        elif isinstance(body, ToolFinished):
-            self._artifacts.update({ref.name: ref for ref in body.artifacts})
+    async def _go(self) -> Result[T]:
+        token = CURRENT.set(self)
+        try:
+            output = await drive(self)
+            await self.upkeep.rest(self.append)
+        except asyncio.CancelledError:
+            await self._end(RunInterrupted(reason="cancelled"))
+            raise
+        except BaseException as error:
+            text = str(error) if isinstance(error, AgentkitError) else repr(error)
+            await self._end(RunFailed(error=type(error).__name__, message=text))
+            raise
+        finally:
+            CURRENT.reset(token)
+        if output is PAUSED:
+            if not self.standing.is_paused:
+                calls = tuple(question.call_id for question in self.pending)
+                await self.append([RunPaused(reason="approval", calls=calls)])
+            return await self._result(cast("T", None))
+        await self.append([self._finished(output)])
+        return await self._result(output)
 
-    def _finished(self, output: str, refs: tuple[ArtifactRef, ...]) -> RunFinished:
-        return RunFinished(
+    async def _result(self, output: T) -> Result[T]:
+        spent = self.measure()
+        refs = tuple(self.standing.artifacts.values())
+        return Result(
             output=output,
-            turns=self.spent.turns,
-            usage=self.spent.usage,
-            cost_usd=self.spent.cost_usd,
-            seconds=self.spent.seconds,
-            artifacts=refs,
+            run_id=self.id,
+            turns=spent.turns,
+            usage=spent.usage,
+            cost_usd=spent.cost_usd,
+            seconds=spent.seconds,
+            artifacts=tuple([await self._artifact(ref) for ref in refs]),
+            messages=self.context.messages,
+            plan=self.plan,
+            pending=self.pending,
         )
+
+    def _finished(self, output: Any) -> RunFinished:
+        spent = self.measure()
+        return RunFinished(
+            output=encoded(output),
+            turns=spent.turns,
+            usage=spent.usage,
+            cost_usd=spent.cost_usd,
+            seconds=spent.seconds,
+            artifacts=tuple(self.standing.artifacts.values()),
+        )
+
+    def _check(self, content: Content) -> None:
+        """Refuse what could never be sent before it is in the log, where it would stay."""
+        try:
+            plain_text(content).encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"The user message is no valid text: {error}. Decode its bytes as UTF-8 first."
+            ) from error
+        self.parts.model.encode(User(content))
+
+    async def _answer(self, call_id: str, *, approved: bool, reason: str, remember: bool) -> None:
+        found = [asked for asked in self.standing.waiting if asked.call_id.startswith(call_id)]
+        exact = [asked for asked in found if asked.call_id == call_id] or found
+        if len(exact) != 1:
+            waiting = ", ".join(f"{one.call_id} ({one.name})" for one in self.standing.waiting)
+            raise ConfigError(
+                f"No call {call_id!r} of run {self.id} waits for approval. Waiting: "
+                f"{waiting or 'none'}."
+            )
+        asked = exact[0]
+        answer = ApprovalAnswered(
+            call_id=asked.call_id,
+            name=asked.name,
+            approved=approved,
+            reason=reason,
+            remember=remember,
+        )
+        await self.append([answer])
 
     async def _end(self, body: RunInterrupted | RunFailed) -> None:
         """Write the last event although an exception is on its way, which nothing may hide."""
@@ -238,17 +335,3 @@ class Run:
 
     async def _artifact(self, ref: ArtifactRef) -> Artifact:
         return Artifact(ref.name, ref.media_type, await self.parts.store.get_blob(ref.sha256))
-
-
-def _save(folder: Path, artifact: Artifact) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    name = Path(Path(artifact.name).name or "artifact")
-    for number in count(1):
-        path = folder / (name if number == 1 else f"{name.stem}-{number}{name.suffix}")
-        try:
-            with path.open("xb") as file:
-                file.write(artifact.data)
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("the count has no end")

@@ -11,14 +11,16 @@ from agentkit.context.policy import (
     Offload,
     named,
 )
-from agentkit.context.reader import ResultReader
+from agentkit.context.reader import READ_RESULT, ResultReader
 from agentkit.context.summarise import spent_on_summary
 from agentkit.context.transcript import Transcript, fold
 from agentkit.context.upkeep import Upkeep
 from agentkit.context.view import ClearResults, CompactBefore, Edit, ResultView, View
+from agentkit.context.workspace import Workspace
 
 __all__ = [
     "POLICIES",
+    "READ_RESULT",
     "Clear",
     "ClearResults",
     "Compact",
@@ -34,6 +36,7 @@ __all__ = [
     "Transcript",
     "Upkeep",
     "View",
+    "Workspace",
     "fold",
     "named",
     "spent_on_summary",

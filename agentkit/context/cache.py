@@ -95,18 +95,21 @@ class CacheWatch:
         """Expect nothing: the tools, the instructions or the model changed."""
         self._expected = 0
 
-    def reply(self, usage: Usage, price: Price | None) -> list[Noted]:
-        """Take a reply's usage and return what to note."""
+    def notes(self, usage: Usage, price: Price | None) -> list[Noted]:
+        """Return what to note of a reply with this usage."""
         notes: list[Noted] = []
         missing = self._expected - usage.cached
         if self._reports and missing > COLD_LEAST and usage.cached < COLD * self._expected:
             notes.append(_cold(missing, self._expected, usage, price))
         if self._edit is not None:
             notes.append(self._realised(self._edit, usage, price))
-            self._edit, self._spent = None, 0.0
+        return notes
+
+    def reply(self, usage: Usage) -> None:
+        """Take a reply's usage: what it sent is in the cache now."""
+        self._edit, self._spent = None, 0.0
         self._reports = self._reports or usage.cached > 0
         self._whole = self._expected = usage.input
-        return notes
 
     def _realised(self, body: Cleared | Compacted, usage: Usage, price: Price | None) -> Noted:
         # Without the edit, all of the prompt before it would have been cached.

@@ -19,6 +19,7 @@ from agentkit.context.view import ResultView
 from agentkit.events import Body, Cleared, Compacted, Noted, Replied, RunResumed
 from agentkit.messages import Message, System, ToolOutput
 from agentkit.model import Price, Request
+from agentkit.usage import Usage
 
 GROWTH = 1_000.0
 """Tokens that a turn adds, before a run has shown its own figure."""
@@ -55,7 +56,6 @@ class Context:
         estimate: of sizes in tokens.
         growth: tokens that a turn adds, averaged.
         cold: whether the provider's cache is known to be lost.
-        notes: what the last reply showed of the cache, to be logged.
     """
 
     def __init__(
@@ -75,7 +75,6 @@ class Context:
         self.estimate = TokenEstimate()
         self.growth = GROWTH
         self.cold = False
-        self.notes: list[Noted] = []
         self._transcript = Transcript(system, encode)
         self._encode = encode
         self._tools = tools
@@ -164,6 +163,10 @@ class Context:
         encoded = (*snapshot.encoded, self._encode(last))
         return Request(encoded, self._tools, originals=(*snapshot.messages, last))
 
+    def notes_on(self, usage: Usage) -> list[Noted]:
+        """Return what a reply that is about to be logged shows of the cache."""
+        return self._watch.notes(usage, self.price)
+
     def fresh(self, messages: Sequence[Message]) -> Request:
         """Return a request with a prompt of its own, without tools."""
         return Request([self._encode(each) for each in messages], originals=tuple(messages))
@@ -207,7 +210,7 @@ class Context:
         self.estimate.anchor(
             before, body.usage, len(transcript.encoded[-1]), len(transcript.encoded)
         )
-        self.notes = self._watch.reply(body.usage, self.price)
+        self._watch.reply(body.usage)
         self.cold = False
         if body.usage.input > self._last_input > 0:
             grown = body.usage.input - self._last_input

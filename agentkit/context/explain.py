@@ -145,9 +145,7 @@ def kinds(context: Context, tokens: int) -> Kinds:
     sizes: dict[str, float] = dict.fromkeys(Kinds.__slots__, 0.0)
     sizes["prefix"] = len(context.tools)
     cleared = context.ledger.cleared
-    for index, (message, data) in enumerate(
-        zip(context.messages, context.encoded, strict=True)
-    ):
+    for index, (message, data) in enumerate(zip(context.messages, context.encoded, strict=True)):
         for kind, share in _shares(message, index, cleared):
             sizes[kind] += share * len(data)
     whole = sum(sizes.values()) or 1.0

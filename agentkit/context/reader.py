@@ -12,6 +12,9 @@ from agentkit.events import Event, ToolFinished
 from agentkit.store import Store
 from agentkit.tool import Tool, ToolError, as_tool
 
+READ_RESULT = "read_result"
+"""Name of the tool."""
+
 _BYTES_PER_TOKEN = 3.6
 _SHORTEST = 8  # hex digits by which a handle may be named
 _AROUND = 1  # lines shown before and after a line that matches

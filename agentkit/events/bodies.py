@@ -56,7 +56,8 @@ class RunStarted:
     """The first event of every run.
 
     `instructions` and `tools` are sha256 handles of blobs: the system prompt as text and the
-    tool list as canonical JSON. Together with the log they give the prompt's exact bytes.
+    tool list as canonical JSON. Together with the log they give the prompt's exact bytes. A
+    sub-agent's run names its parent's call, a fork the run and the `seq` it left it at.
     """
 
     kind: ClassVar[str] = "run_started"
@@ -69,6 +70,8 @@ class RunStarted:
     limits: Limits = field(default_factory=Limits)
     parent_run: str | None = None
     parent_call: str | None = None
+    forked_from: str | None = None
+    forked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +160,7 @@ class ToolFinished:
         artifacts: files that the tool made.
         seconds: from the start to the result.
         sub_run: the run of the sub-agent that served the call, if one did.
+        same_as: id of the identical call of this turn whose result this is; "" for its own.
     """
 
     kind: ClassVar[str] = "tool_finished"
@@ -168,6 +172,7 @@ class ToolFinished:
     artifacts: tuple[ArtifactRef, ...] = ()
     seconds: float = 0.0
     sub_run: SubRun | None = None
+    same_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,19 @@
 """The model: GLM's wire protocol, from bytes to one reply."""
 
-from agentkit.model.base import Emit, Model, Reply, Request
+from agentkit.model.base import CallSink, Emit, Model, Reply, Request
 from agentkit.model.catalog import ModelInfo, Price
 from agentkit.model.glm import GLM
 from agentkit.model.parameters import Parameters
 from agentkit.model.providers import Dialect, Provider
 from agentkit.model.repetition import RepetitionPolicy
 from agentkit.model.retry import RetryPolicy
+from agentkit.model.shape import Shape
 from agentkit.model.text import Answer, TextStream
 
 __all__ = [
     "GLM",
     "Answer",
+    "CallSink",
     "Dialect",
     "Emit",
     "Model",
@@ -23,5 +25,6 @@ __all__ = [
     "Reply",
     "Request",
     "RetryPolicy",
+    "Shape",
     "TextStream",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agentkit.events import Delta
-from agentkit.messages import Assistant, Message
+from agentkit.messages import Assistant, Message, ToolCall
 from agentkit.model.catalog import Price
 from agentkit.usage import Usage
 
@@ -67,6 +67,26 @@ class Reply:
 Emit = Callable[[Delta], None]
 
 
+class CallSink(Protocol):
+    """Who wants to know of tool calls while the model still writes its reply.
+
+    Only the reply decides which calls there are: one that was offered may come out mended, under
+    another id, or not at all.
+    """
+
+    def offer(self, call: ToolCall) -> None:
+        """Take a call whose arguments are a whole JSON object; it must return at once.
+
+        Each call of an answer is offered at most once, when the model has gone on to the next one
+        or has ended.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Forget all that was offered: the answer broke off; the next one offers anew."""
+        ...
+
+
 class Model(Protocol):
     """A model that an agent can be built on."""
 
@@ -98,8 +118,12 @@ class Model(Protocol):
         """Return the message as the request body carries it; the same message, the same bytes."""
         ...
 
-    async def ask(self, request: Request, emit: Emit | None = None) -> Reply:
+    async def ask(
+        self, request: Request, emit: Emit | None = None, sink: CallSink | None = None
+    ) -> Reply:
         """Send a request and return the whole answer, giving pieces of it to `emit` on the way.
+
+        Calls that are whole before the answer is are offered to `sink`, where it is streamed.
 
         Raises:
             ModelError: see agentkit.errors for the kinds.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import orjson
+
+from agentkit.messages import ToolCall
 from agentkit.model import salvage
 from agentkit.model.declared import Declared
 
@@ -32,12 +35,13 @@ class Calls:
     index's call does not have.
     """
 
-    __slots__ = ("_at", "_declared", "_list")
+    __slots__ = ("_at", "_declared", "_list", "_offered")
 
     def __init__(self, declared: Declared) -> None:
         self._declared = declared
         self._list: list[Call] = []
         self._at: dict[int, Call] = {}
+        self._offered = 0
 
     def __iter__(self) -> Iterator[Call]:
         return iter(self._list)
@@ -76,6 +80,21 @@ class Calls:
             call.arguments.append(arguments)
         return call, arguments
 
+    def offer(self, take: Callable[[ToolCall], None], before: Call | None = None) -> None:
+        """Give the whole calls that were not offered yet to `take`, in order.
+
+        Args:
+            take: is given what arrived, where it has an id, a name and sound arguments.
+            before: the call that is being written; None when all are.
+        """
+        end = len(self._list) if before is None else before.position
+        while self._offered < end:
+            call = self._list[self._offered]
+            self._offered += 1
+            arguments = "".join(call.arguments)
+            if call.id and call.name and _is_object(arguments):
+                take(ToolCall(call.id, call.name, arguments))
+
     def _continued(self, index: int | None, call_id: str, name: str) -> Call | None:
         """Return the call that a piece goes on with, or None when it begins a new one."""
         if index is not None:
@@ -100,3 +119,10 @@ class Calls:
         else:
             return False
         return True
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False

@@ -16,7 +16,7 @@ from agentkit.events import ArgumentsDelta, ReplyRestarted, TextDelta, ThinkingD
 from agentkit.messages import Assistant
 from agentkit.model import faults, salvage
 from agentkit.model.assemble import CUT_SHORT, Gathered, assemble
-from agentkit.model.base import Emit, Reply
+from agentkit.model.base import CallSink, Emit, Reply
 from agentkit.model.blocks import ReasoningBlocks
 from agentkit.model.calls import Calls
 from agentkit.model.declared import Declared
@@ -29,6 +29,9 @@ _Json = dict[str, Any]
 
 ALWAYS = RepetitionPolicy()
 
+_ENDED = {"stop", "tool_calls"}
+"""Finish reasons after which the last call is whole."""
+
 
 class Collector:
     """Gathers one answer; feed it chunks in order, then ask for the reply.
@@ -37,6 +40,7 @@ class Collector:
         emit: is given the pieces as they come, save those that may turn out to be a tool call.
         tools: the request's tool definitions as JSON, by which damaged calls are mended.
         repetition: when a streamed answer counts as a loop.
+        sink: is offered the calls of a streamed answer as they become whole.
 
     Attributes:
         started: whether any delta has arrived, so that a retry would repeat visible output.
@@ -61,6 +65,7 @@ class Collector:
         "_loops",
         "_model",
         "_repetition",
+        "_sink",
         "_text",
         "_thinking",
         "_usage",
@@ -73,8 +78,10 @@ class Collector:
         emit: Emit | None = None,
         tools: bytes = b"",
         repetition: RepetitionPolicy = ALWAYS,
+        sink: CallSink | None = None,
     ) -> None:
         self._emit = emit
+        self._sink = sink
         self._declared = Declared(tools)
         self._repetition = repetition
         self._id = ""
@@ -182,6 +189,8 @@ class Collector:
         # OpenRouter finishes twice; a second "stop" does not unsay that the answer was cut.
         if not self._finish_reason or reason != "stop":
             self._finish_reason = reason
+        if self._sink and reason in _ENDED:
+            self._calls.offer(self._sink.offer)
 
     def _piece(self, piece: _Json, part: str) -> None:
         if blocks := piece.get("reasoning_details"):
@@ -215,6 +224,8 @@ class Collector:
                 self.started = True
                 added = cast("_Json", call)
                 one, arguments = self._calls.add(added, len(self._text), new=part == "message")
+                if one.position and self._sink and part == "delta":
+                    self._calls.offer(self._sink.offer, before=one)
                 if self._emit:
                     self._emit(ArgumentsDelta(one.position, one.name, arguments))
 
@@ -270,9 +281,15 @@ class Collector:
             said = [*self._faults, why]
             if self._emit:
                 self._emit(ReplyRestarted(why))
+            self.withdraw()
             self._begin()
             self._faults += said
         self._id = ""
+
+    def withdraw(self) -> None:
+        """Tell the sink that what it was offered is void, because this answer is."""
+        if self._sink:
+            self._sink.discard()
 
     def reply(self) -> Reply:
         """Return the whole answer.

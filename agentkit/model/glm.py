@@ -14,7 +14,7 @@ from agentkit.errors import ModelError, QuotaExhausted
 from agentkit.log import warn
 from agentkit.messages import Content, Message
 from agentkit.model import catalog, presets, text, wire
-from agentkit.model.base import Emit, FellBack, Reply, Request
+from agentkit.model.base import CallSink, Emit, FellBack, Reply, Request
 from agentkit.model.collect import Collector
 from agentkit.model.endpoint import resolve
 from agentkit.model.faults import can_fall_back
@@ -143,7 +143,9 @@ class GLM:
         async with self._transport.connect():
             yield
 
-    async def ask(self, request: Request, emit: Emit | None = None) -> Reply:
+    async def ask(
+        self, request: Request, emit: Emit | None = None, sink: CallSink | None = None
+    ) -> Reply:
         """Send a request and return the whole answer; see `agentkit.model.base.Model`.
 
         When this model cannot answer and has fallbacks, they are asked in order, and this one is
@@ -152,7 +154,7 @@ class GLM:
         failed: ModelError | None = None
         if not (self._fallback and self._rests()):
             try:
-                return await self._ask(request, emit)
+                return await self._ask(request, emit, sink)
             except ModelError as error:
                 if not (self._fallback and can_fall_back(error)):
                     raise
@@ -162,9 +164,10 @@ class GLM:
         why = FellBack(self.name, str(failed) if failed else "it rests after an earlier failure")
         for model in self._fallback[:-1]:
             with suppress(ModelError):
-                return replace(await model.ask(self._respelt(request, model), emit), fell_back=why)
+                reply = await model.ask(self._respelt(request, model), emit, sink)
+                return replace(reply, fell_back=why)
         last = self._fallback[-1]
-        return replace(await last.ask(self._respelt(request, last), emit), fell_back=why)
+        return replace(await last.ask(self._respelt(request, last), emit, sink), fell_back=why)
 
     @overload
     async def complete(self, prompt: Content, *, system: str = "") -> str: ...
@@ -194,14 +197,14 @@ class GLM:
         """Return the answer piece by piece: `async for piece in GLM("glm-5").stream("...")`."""
         return TextStream(self, prompt, system=system)
 
-    async def _ask(self, request: Request, emit: Emit | None) -> Reply:
+    async def _ask(self, request: Request, emit: Emit | None, sink: CallSink | None) -> Reply:
         body = wire.body(request, self._fields_for(request))
         async with self.connect():
             return await persist(
                 self._retry,
                 self._transport.gate,
                 lambda collector: self._once(body, collector),
-                lambda: Collector(emit, request.tools, self._repetition),
+                lambda: Collector(emit, request.tools, self._repetition, sink),
                 emit,
             )
 
@@ -210,8 +213,11 @@ class GLM:
         try:
             first = await self._transport.exchange(body, collector)
             reply = collector.reply()
-        except ModelError as error:
-            raise self._redacted(error) from error.__cause__
+        except BaseException as error:
+            collector.withdraw()
+            if isinstance(error, ModelError):
+                raise self._redacted(error) from error.__cause__
+            raise
         price = self._endpoint.price
         if not reply.usage.input:  # a server without usage, or a loop that was cut before it came
             reply = replace(

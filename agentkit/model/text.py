@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
-
-import orjson
+from typing import Any, Generic, TypeVar
 
 from agentkit.errors import ConfigError, OutputInvalid, StreamBroken
 from agentkit.events import Delta, ReplyRestarted, TextDelta
 from agentkit.log import warn
 from agentkit.messages import Content, Message, System, User
 from agentkit.model.base import Model, Reply, Request
+from agentkit.model.shape import Shape
 from agentkit.usage import Usage
 
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-
 T = TypeVar("T")
-
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL | re.IGNORECASE)
-_MOST_FAULTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +71,12 @@ async def answer(
         reply = await model.ask(_request(model, _messages(prompt, system)))
         _check_text(reply)
         return Answer(reply.message.content, (reply,))
-    shape = _Shape(output)
+    shape = Shape(output)
     messages = _messages(prompt, f"{system}\n\n{shape.instruction}".lstrip())
     async with model.connect():
         first = await model.ask(_request(model, messages, json_object=True))
         try:
-            return Answer(shape.read(first), (first,))
+            return Answer(shape.read(first.message.content), (first,))
         except ValueError as fault:
             if first.finish_reason == "length":  # the same again would be cut at the same place
                 raise OutputInvalid(
@@ -95,7 +87,7 @@ async def answer(
             messages = [*messages, replace(first.message, tool_calls=()), again]
         second = await model.ask(_request(model, messages, json_object=True))
         try:
-            return Answer(shape.read(second), (first, second))
+            return Answer(shape.read(second.message.content), (first, second))
         except ValueError as fault:
             raise OutputInvalid(
                 f"The model gave no valid output, asked twice. {fault} Simplify the type, or use "
@@ -186,87 +178,6 @@ class _Sent:
             f"The answer broke off after {len(self._repeated)} characters that were already read, "
             "and the request sent again is answered in other words. Ask again, or use complete()."
         )
-
-
-class _Shape:
-    """The type that an answer has to fit: how it is asked for, and how it is read."""
-
-    def __init__(self, output: Any) -> None:
-        from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - only typed output pays
-
-        try:
-            self._adapter: TypeAdapter[Any] = TypeAdapter(output)
-            schema = self._adapter.json_schema()
-        except PydanticUserError as error:
-            raise ConfigError(
-                f"output={output!r} cannot be described to the model ({error}). Expected str, "
-                "dict, a pydantic model, a dataclass, a TypedDict or a list of them."
-            ) from error
-        # JSON mode gives objects only: anything else rides inside one.
-        self._is_wrapped = not _is_object(schema, schema)
-        asked = "Answer with one JSON object and nothing else"
-        if self._is_wrapped:
-            definitions = schema.pop("$defs", None)
-            schema = {"type": "object", "properties": {"value": schema}, "required": ["value"]}
-            schema |= {"$defs": definitions} if definitions else {}
-        bare = set(schema) <= {"type", "additionalProperties"}
-        described = "." if bare else f". It must match this JSON Schema:\n{_dump(schema)}"
-        self.instruction = asked + described
-
-    def read(self, reply: Reply) -> Any:
-        """Return the output that a reply holds.
-
-        Raises:
-            ValueError: it holds none; the text says what is wrong, for the model to read.
-        """
-        from pydantic import ValidationError  # noqa: PLC0415 - loaded already, by the constructor
-
-        data = _json(reply.message.content)
-        if self._is_wrapped and isinstance(data, dict):
-            fields = cast("dict[str, Any]", data)
-            data = fields["value"] if set(fields) == {"value"} else fields
-        try:
-            return self._adapter.validate_json(orjson.dumps(data))
-        except ValidationError as error:
-            raise ValueError(_faults(error)) from error
-
-
-def _is_object(schema: dict[str, Any], root: dict[str, Any]) -> bool:
-    if ref := schema.get("$ref"):
-        return _is_object(root["$defs"][ref.rsplit("/", 1)[-1]], root)
-    if options := schema.get("anyOf") or schema.get("oneOf"):
-        return all(_is_object(option, root) for option in options)
-    return schema.get("type") == "object"
-
-
-def _json(text: str) -> Any:
-    """Return the JSON of an answer: the whole text, or what stands in its code fence or braces."""
-    fenced = _FENCED.search(text)
-    inside = text[text.find("{") : text.rfind("}") + 1]
-    for candidate in (text, fenced[1] if fenced else "", inside):
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(candidate)
-    try:
-        return orjson.loads(text.strip())
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"The answer is not valid JSON: {error}.") from error
-
-
-def _faults(error: ValidationError) -> str:
-    faults = error.errors(include_url=False, include_context=False)
-    lines = [
-        f"- {'.'.join(map(str, fault['loc'])) or 'the answer'}: {fault['msg']}, "
-        f"got {str(fault['input'])[:80]!r}"
-        for fault in faults[:_MOST_FAULTS]
-    ]
-    more = len(faults) - _MOST_FAULTS
-    if more > 0:
-        lines.append(f"- and {more} more")
-    return "The answer does not fit what was asked for:\n" + "\n".join(lines)
-
-
-def _dump(schema: dict[str, Any]) -> str:
-    return orjson.dumps(schema, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _messages(prompt: Content, system: str) -> list[Message]:

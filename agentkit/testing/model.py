@@ -9,7 +9,7 @@ import orjson
 
 from agentkit.errors import ServerFault
 from agentkit.messages import Message
-from agentkit.model import Emit, Reply, Request, catalog, wire
+from agentkit.model import CallSink, Emit, Reply, Request, catalog, wire
 from agentkit.model.collect import Collector
 from agentkit.model.providers import ZAI
 from agentkit.model.sse import EventReader
@@ -68,7 +68,9 @@ class ScriptedModel:
         """Return the message as Z.ai's endpoint would get it."""
         return wire.encode(message, ZAI)
 
-    async def ask(self, request: Request, emit: Emit | None = None) -> Reply:
+    async def ask(
+        self, request: Request, emit: Emit | None = None, sink: CallSink | None = None
+    ) -> Reply:
         """Return the script's next answer.
 
         Raises:
@@ -83,15 +85,19 @@ class ScriptedModel:
         if not isinstance(answer, Say):
             code = answer.code if isinstance(answer, Refuse) else "none"
             raise ServerFault(f"The script refuses (code {code}).")
-        collector = Collector(emit, request.tools)
+        collector = Collector(emit, request.tools, sink=sink)
         usage = self._cache.usage(body, answer)
         reader = EventReader()
-        for frame in failures.frames(body, answer, usage, CHUNK_SIZE)[0]:
-            for payload in reader.feed(frame):
+        try:
+            for frame in failures.frames(body, answer, usage, CHUNK_SIZE)[0]:
+                for payload in reader.feed(frame):
+                    collector.feed(payload)
+            for payload in reader.finish():
                 collector.feed(payload)
-        for payload in reader.finish():
-            collector.feed(payload)
-        reply = collector.reply()
+            reply = collector.reply()
+        except BaseException:
+            collector.withdraw()
+            raise
         cost = self.price.cost(reply.usage) if self.price else None
         return Reply(
             reply.message, reply.usage, reply.finish_reason, self.name, reply.id, cost_usd=cost

@@ -15,10 +15,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call to make; arguments as text are sent as they are, broken or not."""
+    """A tool call to make; arguments as text are sent as they are, broken or not.
+
+    Without an `id` each call gets a new one, as a provider does it.
+    """
 
     name: str
     arguments: Mapping[str, Any] | str = ""
+    id: str = ""
 
     def text(self) -> str:
         """Return the arguments as the wire carries them."""
@@ -136,7 +140,7 @@ def chunks(request: Json, answer: Say, usage: Json, size: int = 12) -> Iterator[
         if request.get("tool_stream"):
             pieces = [whole[at : at + size] for at in range(0, len(whole), size)] or [""]
         first, *rest = pieces
-        named = {"id": _call_id(), "index": index, "type": "function"}
+        named = {"id": call.id or _call_id(), "index": index, "type": "function"}
         function = {"name": call.name, "arguments": first}
         yield chunk({"tool_calls": [{**named, "function": function}]})
         for piece in rest:
@@ -153,7 +157,7 @@ def completion(request: Json, answer: Say, usage: Json) -> Json:
     if answer.calls:
         message["tool_calls"] = [
             {
-                "id": _call_id(),
+                "id": call.id or _call_id(),
                 "index": index,
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.text()},

@@ -3,6 +3,7 @@
 from agentkit.errors import ToolError
 from agentkit.tool.approval import Answer, ApprovalPolicy, Approver, Question, Rule
 from agentkit.tool.arguments import Arguments, bind
+from agentkit.tool.asking import Past
 from agentkit.tool.base import (
     ArgumentFault,
     Artifact,
@@ -14,10 +15,15 @@ from agentkit.tool.base import (
     Validate,
 )
 from agentkit.tool.batch import Keep, Record
+from agentkit.tool.cancelled import Cancelled
 from agentkit.tool.dispatch import Dispatcher
-from agentkit.tool.execution import DispatchPolicy, Emit
+from agentkit.tool.early import Early
+from agentkit.tool.execution import Emit
+from agentkit.tool.flags import Flags
+from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.schema import as_tool, raw_tool, tool
 from agentkit.tool.toolset import collect, definitions
+from agentkit.tool.typed import validator
 
 __all__ = [
     "Answer",
@@ -26,10 +32,14 @@ __all__ = [
     "ArgumentFault",
     "Arguments",
     "Artifact",
+    "Cancelled",
     "DispatchPolicy",
     "Dispatcher",
+    "Early",
     "Emit",
+    "Flags",
     "Keep",
+    "Past",
     "Problem",
     "Question",
     "Record",
@@ -46,4 +56,5 @@ __all__ = [
     "definitions",
     "raw_tool",
     "tool",
+    "validator",
 ]

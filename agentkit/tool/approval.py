@@ -52,10 +52,18 @@ class ApprovalPolicy:
     """Rules, the first that speaks decides; where none does, `default` holds.
 
     Example: `ApprovalPolicy((Rule("allow", hint="read_only"), Rule("deny", "shell_*")), "ask")`.
+
+    Attributes:
+        rules: in order.
+        default: the decision on a call of which no rule speaks.
+        unknown: what happens, when a run is resumed, with a call that was running when its program
+            ended and must not silently run twice: "tell" the model that its outcome is unknown,
+            or "ask" whether to run it again.
     """
 
     rules: tuple[Rule, ...] = ()
     default: Decision = "allow"
+    unknown: Literal["tell", "ask"] = "tell"
 
     def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[Decision, str]:
         """Return the decision on a call, and the reason that its rule gives."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MethodType
 from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
 
 from agentkit.errors import ConfigError, ToolError
 from agentkit.events import SubRun
+from agentkit.log import bound
+from agentkit.tool.cancelled import Cancelled
+from agentkit.usage import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class ToolResult:
     sub_run: SubRun | None = None
 
 
+def unlimited() -> Limits:
+    """Return limits that limit nothing."""
+    return Limits(turns=None)
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool learns about the call it serves.
@@ -68,12 +76,28 @@ class ToolContext:
         call_id: id of the tool call.
         tool: name of the tool.
         progress: tells subscribers how far the call is; costs nothing when nobody listens.
+        cancelled: set when the call is to stop: at its timeout and when its run is cancelled.
+            A tool that looks at it gets the policy's grace to end by itself, and what it then
+            returns reaches the model.
+        measure: says what the run may still spend; see `limits_left`.
     """
 
     run_id: str
     call_id: str
     tool: str
     progress: Callable[[str], None]
+    cancelled: Cancelled = field(default_factory=Cancelled)
+    measure: Callable[[], Limits] = unlimited
+
+    @property
+    def limits_left(self) -> Limits:
+        """What the run may still spend, at this moment; None means no limit."""
+        return self.measure()
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger for the operator, which names the run, the call and the tool."""
+        return bound("tool", run_id=self.run_id, call_id=self.call_id, tool=self.tool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +152,16 @@ class Tool:
         group: calls that share a group run one after the other in call order.
         read_only: the tool changes nothing.
         idempotent: calling it twice does no more than calling it once.
+        destructive: what it does may not be undone; a hint for approval.
+        open_world: it brings data from outside, which the model is told not to trust.
         timeout: seconds a call may take; None takes the dispatcher's default.
+        writes: names of resources that a call changes: calls that use one of them run before or
+            after it, in call order.
+        reads: names of resources that a call reads; readers do not wait for each other.
+        priority: when the cap is full, calls with a higher one start first.
+        max_concurrency: calls of this tool that run at once; None for the dispatcher's cap.
+        retries: how often a call that failed is made again.
+        process: whether `function` runs in a process of its own, for work that keeps a core busy.
         concurrent: calls of one object's method need no order: binding makes no group.
         receiver: what the unbound method of a class still has to be bound to; None once it is
             bound, and for every other tool.
@@ -144,7 +177,15 @@ class Tool:
     group: str | None = None
     read_only: bool = False
     idempotent: bool = False
+    destructive: bool = False
+    open_world: bool = False
     timeout: float | None = None
+    writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    priority: int = 0
+    max_concurrency: int | None = None
+    retries: int = 0
+    process: bool = False
     concurrent: bool = False
     receiver: Literal["instance", "class"] | None = None
 

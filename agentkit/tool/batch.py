@@ -1,23 +1,29 @@
-"""One turn's calls: their order, their cap, and the events that say how each went.
+"""One turn's calls: their order, their caps, and the events that say how each went.
 
-A batch is one coroutine that sleeps until a call ends. It alone writes to the log, so events are
-written one list at a time, and what happened meanwhile shares the next list.
+A batch is one coroutine that sleeps until something happens. It alone writes to the log, so events
+are written one list at a time, and what happened meanwhile shares the next list.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from agentkit.events import ArtifactRef, Body, ToolFinished, ToolStarted
+from agentkit.events import (
+    ApprovalAnswered,
+    ArtifactRef,
+    Body,
+    Noted,
+    ToolFinished,
+    ToolStarted,
+)
 from agentkit.messages import ToolCall
-from agentkit.tool.advice import closest
-from agentkit.tool.arguments import bind
-from agentkit.tool.base import ArgumentFault, Artifact, Tool
-from agentkit.tool.execution import Emit, Execution, Workshop
-from agentkit.tool.results import Outcome, clip
+from agentkit.tool.asking import Asking, Past
+from agentkit.tool.base import Artifact
+from agentkit.tool.execution import Emit, Execution
+from agentkit.tool.results import Outcome
+from agentkit.tool.workshop import Workshop
 
 Record = Callable[[Sequence[Body]], Awaitable[None]]
 """Appends durable events to the log, all or none; they are on disk when it returns."""
@@ -27,103 +33,188 @@ Keep = Callable[[Artifact], Awaitable[ArtifactRef]]
 
 
 class Batch:
-    """The calls of one turn, run once."""
+    """The calls of one turn, run once.
+
+    Args:
+        workshop: what the run's calls share.
+        record: appends to the log.
+        keep: stores artifacts.
+        emit: tells subscribers.
+        asking: the turn's questions.
+        past: what the log already says of the calls.
+        nested: whether this run serves a call of another run.
+    """
 
     def __init__(
-        self, workshop: Workshop, tools: Mapping[str, Tool], record: Record, keep: Keep, emit: Emit
+        self,
+        workshop: Workshop,
+        record: Record,
+        keep: Keep,
+        emit: Emit,
+        asking: Asking,
+        *,
+        past: Past,
+        nested: bool,
     ) -> None:
         self._workshop = workshop
-        self._tools = tools
         self._record = record
         self._keep = keep
         self._emit = emit
-        self._ready: list[tuple[int, Execution]] = []
-        self._queues: dict[str, deque[tuple[int, Execution]]] = {}
+        self._asking = asking
+        self._attempts = past.attempts
+        self._nested = nested
+        self._all: list[Execution] = []
+        self._ready: list[tuple[int, int, Execution]] = []
+        self._capped: dict[str, list[tuple[int, int, Execution]]] = {}
+        self._adopted: list[Execution] = []
+        self._wave: list[Execution] = []
         self._running: set[Execution] = set()
         self._ended: list[Execution] = []
+        self._answers: list[tuple[Execution, ApprovalAnswered]] = []
+        self._asker: asyncio.Task[None] | None = None
+        self._borrowing = False
+        self._waits_for_slot = False
         self._stopping = False
+        self._news = False
         self._alarm: asyncio.Future[None] | None = None
 
-    async def run(self, calls: Sequence[ToolCall]) -> None:
-        """Run all calls and return when each has its result in the log.
+    def add(self, execution: Execution, *, adopted: bool = False) -> None:
+        """Take a call; it starts when nothing makes it wait."""
+        self._all.append(execution)
+        if adopted:
+            self._adopted.append(execution)
+        elif not execution.waits:
+            self._push(execution)
+
+    async def run(self, bodies: list[Body]) -> None:
+        """Run all calls and return when each has its result in the log, or waits for an answer.
+
+        Args:
+            bodies: what the log has to say first, of calls that cannot run and of questions.
 
         Raises:
             Exception: whatever `record` or `keep` raised; no call goes on after that.
         """
+        self._workshop.freed = self._freed
         try:
-            await self._work(calls)
+            await self._work(bodies)
         finally:
             # Only a failure of the log leaves calls behind: no effect may go on unseen.
             self.stop()
+            for execution in self._wave:
+                if execution.began:
+                    if execution not in self._running:
+                        execution.discard()  # adopted, but its start could not be recorded
+                elif execution.entered:
+                    self._workshop.leave(execution)
+            await self._end_asker()
             while self._running:
                 self._ended.clear()
                 await self._sleep()
+            self._workshop.freed = None
+            if self._waits_for_slot:
+                self._workshop.slots.forget(self._slot_free)
+            self._workshop.slots.pass_on()
 
     def stop(self) -> None:
         """Stop everything; `run` records what became of each call and ends in bounded time."""
         if self._stopping:
             return
         self._stopping = True
+        if self._asker is not None:
+            self._asker.cancel()
         for execution in tuple(self._running):
             execution.cancel()
         self._wake()
 
-    async def _work(self, calls: Sequence[ToolCall]) -> None:
-        bodies: list[Body] = self._prepare(calls)
+    async def _work(self, bodies: list[Body]) -> None:
         while True:
-            wave = self._take()
-            bodies += await self._collect()
-            bodies += [_started(execution) for execution in wave]
+            self._news = False
+            if self._answers:
+                bodies += self._hear()
+            wave = self._wave = self._take()
+            if self._ended:
+                bodies += await self._collect()
+            bodies += [self._started(execution) for execution in wave]
             if bodies:
                 await self._record(bodies)
                 bodies = []
             for execution in wave:
                 self._begin(execution)
-            if not self._running and not self._ended:
+            if self._asker is None and self._asking.can_ask and not self._stopping:
+                ask = self._asking.ask(self._heard)
+                self._asker = asyncio.get_running_loop().create_task(ask, name="approval")
+                self._asker.add_done_callback(self._wake)
+            if self._is_over():
                 return
             await self._sleep()
 
-    def _prepare(self, calls: Sequence[ToolCall]) -> list[Body]:
-        """Queue the calls that can run; return the results of those that cannot."""
-        faults: list[Body] = []
-        for index, call in enumerate(calls):
-            tool = self._tools.get(call.name)
-            if tool is None:
-                faults.append(_refused(call, self._unknown(call.name)))
-                continue
-            try:
-                arguments = bind(tool, call.arguments)
-            except ArgumentFault as fault:
-                faults.append(_refused(call, str(fault)))
-                continue
-            execution = Execution(call, tool, arguments, self._workshop)
-            group = tool.group
-            if group is not None and group in self._queues:
-                self._queues[group].append((index, execution))
-            else:
-                self._ready.append((index, execution))  # indexes ascend: this is a heap
-                if group is not None:
-                    self._queues[group] = deque()
-        return faults
+    def _is_over(self) -> bool:
+        if self._running or self._ended or self._answers or self._ready:
+            return False
+        if any(self._capped.values()):
+            return False
+        return self._stopping or self._asker is None or self._asker.done()
+
+    def _push(self, execution: Execution) -> None:
+        heapq.heappush(self._ready, (-execution.tool.priority, execution.index, execution))
 
     def _take(self) -> list[Execution]:
-        """Return the next calls in call order, as many as the cap leaves room for."""
-        while self._stopping and self._ready:
-            self._skip(heapq.heappop(self._ready)[1])
-        wave: list[Execution] = []
-        room = self._workshop.policy.concurrency - len(self._running)
-        while self._ready and len(wave) < room:
-            _, execution = heapq.heappop(self._ready)
-            group = execution.tool.group
-            if group is not None and group in self._workshop.held:
-                execution.conclude(Outcome("error", self._held(execution.tool)))
+        """Return the next calls, as many as the caps leave room for, and count them."""
+        wave, self._adopted = self._adopted, []
+        if self._stopping:
+            self._skip_all()
+            return wave
+        workshop = self._workshop
+        while self._ready:
+            borrowed = False
+            if not workshop.has_room():
+                if workshop.running >= workshop.policy.concurrency:
+                    break
+                if self._borrowing or not self._nested:
+                    self._wait_for_slot()
+                    break
+                borrowed = self._borrowing = True
+            item = heapq.heappop(self._ready)
+            execution = item[2]
+            if (cap := workshop.full(execution.tool)) is not None:
+                self._capped.setdefault(cap, []).append(item)
+                self._borrowing = self._borrowing and not borrowed
+            elif holder := workshop.holder(execution.tool):
+                execution.conclude(_held(execution, holder))
                 self._finish(execution)
+                self._borrowing = self._borrowing and not borrowed
             else:
+                workshop.enter(execution, borrowed=borrowed)
                 wave.append(execution)
+        workshop.slots.pass_on()
         return wave
 
+    def _wait_for_slot(self) -> None:
+        if not self._waits_for_slot:
+            self._waits_for_slot = True
+            self._workshop.slots.wait(self._workshop.policy.total_concurrency, self._slot_free)
+
+    def _slot_free(self) -> None:
+        self._waits_for_slot = False
+        self._wake()
+
+    def _freed(self, execution: Execution) -> None:
+        """Let the next call under the same cap go on."""
+        if execution.borrowed:
+            self._borrowing = False
+        for key, _ in self._workshop.caps(execution.tool):
+            if waiting := self._capped.get(key):
+                heapq.heappush(self._ready, heapq.heappop(waiting))
+        self._wake()
+
     def _begin(self, execution: Execution) -> None:
-        if self._stopping:
+        if execution.began:
+            self._running.add(execution)
+            execution.adopt(self._emit, self._finish)
+            if self._stopping:
+                execution.cancel()
+        elif self._stopping:
             self._skip(execution)
         else:
             self._running.add(execution)
@@ -133,21 +224,53 @@ class Batch:
         execution.conclude(Outcome("cancelled", "Cancelled before it started; nothing was run."))
         self._finish(execution)
 
+    def _skip_all(self) -> None:
+        """Conclude every call that has not started, also those that wait for others."""
+        self._ready.clear()
+        self._capped.clear()
+        for execution in self._all:
+            if execution.outcome is None and not execution.began and not execution.entered:
+                self._skip(execution)
+
     def _finish(self, execution: Execution) -> None:
         self._running.discard(execution)
         self._ended.append(execution)
-        group = execution.tool.group
-        if group is not None and (queue := self._queues.get(group)) is not None:
-            if queue:
-                heapq.heappush(self._ready, queue.popleft())
-            else:
-                del self._queues[group]
+        for follower in execution.followers:
+            self._let(follower)
         self._wake()
+
+    def _let(self, execution: Execution) -> None:
+        """Take away one of the things that a call waits for."""
+        execution.waits -= 1
+        if not execution.waits and execution.outcome is None:
+            self._push(execution)
+
+    def _heard(self, execution: Execution, answer: ApprovalAnswered) -> None:
+        self._answers.append((execution, answer))
+        self._wake()
+
+    def _hear(self) -> list[Body]:
+        answers, self._answers = self._answers, []
+        for execution, answer in answers:
+            if execution.outcome is not None:
+                continue  # the turn was stopped meanwhile
+            if answer.approved:
+                self._let(execution)
+            else:
+                execution.conclude(denied(execution.call.name, answer.reason))
+                self._finish(execution)
+        return [answer for _, answer in answers]
 
     async def _collect(self) -> list[Body]:
         """Return the results of the calls that ended, their artifacts stored."""
         ended, self._ended = self._ended, []
-        return [await self._finished(execution) for execution in ended]
+        bodies: list[Body] = []
+        for execution in ended:
+            bodies += [_retried(execution, why) for why in execution.failures]
+            finished = await self._finished(execution)
+            bodies.append(finished)
+            bodies += [_twin(twin, execution, finished) for twin in execution.twins]
+        return bodies
 
     async def _finished(self, execution: Execution) -> ToolFinished:
         outcome = execution.outcome
@@ -162,41 +285,65 @@ class Batch:
             sub_run=outcome.sub_run,
         )
 
+    def _started(self, execution: Execution) -> ToolStarted:
+        arguments = execution.arguments
+        return ToolStarted(
+            call_id=execution.call.id,
+            name=execution.call.name,
+            arguments=arguments.given,
+            repairs=arguments.repairs,
+            attempt=self._attempts.get(execution.call.id, 0) + 1,
+        )
+
     async def _sleep(self) -> None:
-        if not self._ended:
+        if not self._news:
             self._alarm = asyncio.get_running_loop().create_future()
             await self._alarm
+        self._news = False
 
-    def _wake(self) -> None:
+    def _wake(self, _: object = None) -> None:
+        self._news = True
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(None)
 
-    def _unknown(self, name: str) -> str:
-        close = closest(name, self._tools)
-        said = f"There is no tool called {clip(name, 100)!r}; nothing was run."
-        if close:
-            said += f" Did you mean {close}?"
-        if not self._tools:
-            return f"{said} There are no tools; answer without them."
-        return f"{said} The tools are: {', '.join(sorted(self._tools))}."
-
-    def _held(self, tool: Tool) -> str:
-        held = self._workshop.held[tool.group or ""]
-        return (
-            f"Not run: the earlier call {held} timed out but still works on what {tool.name} "
-            "needs. Try another way, or this call again later."
-        )
+    async def _end_asker(self) -> None:
+        if self._asker is not None and not self._asker.done():
+            self._asker.cancel()
+            await asyncio.wait([self._asker], timeout=self._workshop.policy.grace)
 
 
-def _started(execution: Execution) -> ToolStarted:
-    arguments = execution.arguments
-    return ToolStarted(
-        call_id=execution.call.id,
-        name=execution.call.name,
-        arguments=arguments.given,
-        repairs=arguments.repairs,
+def denied(name: str, reason: str) -> Outcome:
+    """Return the outcome of a call that may not run."""
+    why = f" Reason: {reason.rstrip('.')}." if reason else ""
+    return Outcome(
+        "denied",
+        f"Denied: {name} was not run.{why} Do not make this call again; reach the goal another "
+        "way, or say what you would need and why.",
     )
 
 
-def _refused(call: ToolCall, why: str) -> ToolFinished:
-    return ToolFinished(call_id=call.id, name=call.name, status="error", content=why)
+def _held(execution: Execution, holder: Execution) -> Outcome:
+    return Outcome(
+        "error",
+        f"Not run: the earlier call {holder.call.id} timed out but still works on what "
+        f"{execution.tool.name} needs. Try another way, or this call again later.",
+    )
+
+
+def _retried(execution: Execution, why: str) -> Noted:
+    return Noted(
+        topic="tool_retry",
+        text=f"{execution.tool.name}: {why}",
+        data={"call_id": execution.call.id},
+    )
+
+
+def _twin(call: ToolCall, execution: Execution, finished: ToolFinished) -> ToolFinished:
+    return ToolFinished(
+        call_id=call.id,
+        name=call.name,
+        status=finished.status,
+        content=finished.content,
+        artifacts=finished.artifacts,
+        same_as=execution.call.id,
+    )

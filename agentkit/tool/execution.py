@@ -1,68 +1,37 @@
-"""One call while it runs: its task or thread, its time, and the way it is stopped."""
+"""One call while it runs: its task, thread or process, its time, and the way it is stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Literal
 
-from agentkit.errors import ConfigError
 from agentkit.events import Ephemeral, ToolProgress
 from agentkit.messages import ToolCall
 from agentkit.tool.arguments import Arguments
 from agentkit.tool.base import Tool, ToolContext
-from agentkit.tool.results import Outcome, raised, returned
-from agentkit.tool.threads import Threads
+from agentkit.tool.bounds import failed, finished
+from agentkit.tool.cancelled import Cancelled
+from agentkit.tool.processes import Job
+from agentkit.tool.results import Outcome, raised
+from agentkit.tool.slots import INSIDE
+from agentkit.tool.untrusted import untrusted
+from agentkit.tool.workshop import Workshop
 
 Emit = Callable[[Ephemeral], None]
 """Tells subscribers; it must return at once."""
 
+Reason = Literal["timeout", "cancelled"]
 
-@dataclass(frozen=True, slots=True)
-class DispatchPolicy:
-    """How tool calls run.
+_PAUSE = 0.1
+"""Seconds before a second attempt; doubles from there."""
 
-    Attributes:
-        concurrency: calls that run at once, in tasks and threads together. Default 16.
-        timeout: seconds a call may take unless its tool says otherwise. Default 300.
-        grace: seconds that a stopped call has to end before it is abandoned. Default 2.
-        max_result_characters: longer results lose their middle. Default 40,000, about 10,000
-            tokens.
-    """
-
-    concurrency: int = 16
-    timeout: float = 300.0
-    grace: float = 2.0
-    max_result_characters: int = 40_000
-
-    def __post_init__(self) -> None:
-        for name in ("concurrency", "timeout", "grace", "max_result_characters"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ConfigError(f"DispatchPolicy({name}={value!r}): expected a positive number.")
-
-
-@dataclass(slots=True)
-class Workshop:
-    """What all calls of one run share.
-
-    Attributes:
-        run_id: id of the run.
-        policy: caps and timeouts.
-        threads: where functions that are not async run.
-        abandoned: calls that were given up but have not ended.
-        held: groups whose object an abandoned call still works on, and that call's id.
-    """
-
-    run_id: str
-    policy: DispatchPolicy
-    threads: Threads = field(default_factory=Threads)
-    abandoned: set[Execution] = field(default_factory=set["Execution"])
-    held: dict[str, str] = field(default_factory=dict[str, str])
+_LONGEST_PAUSE = 2.0
 
 
 class Execution:
@@ -76,22 +45,46 @@ class Execution:
         arguments: after repair and validation.
         outcome: how it ended; None until then. It is set once.
         seconds: from the start to the outcome.
+        began: whether it was started.
+        index: its place in the turn.
+        waits: what has to happen before it may start: earlier calls that end, an approval.
+        followers: calls that wait for this one.
+        twins: identical calls of the turn, which get its result.
+        failures: what earlier attempts failed with, in words.
+        entered: whether the workshop counts it.
+        borrowed: whether it runs in the slot of the call that its run serves.
+        void: whether nobody wants its outcome any more.
+        task: the task it runs in, if any.
     """
 
     __slots__ = (
-        "_began",
+        "_attempt",
         "_emit",
         "_ended",
+        "_failed",
+        "_job",
         "_loop",
+        "_pause",
         "_reason",
-        "_task",
+        "_signal",
+        "_started_at",
         "_timer",
+        "_told",
         "_workshop",
         "arguments",
+        "borrowed",
         "call",
+        "entered",
+        "failures",
+        "followers",
+        "index",
         "outcome",
         "seconds",
+        "task",
         "tool",
+        "twins",
+        "void",
+        "waits",
     )
 
     def __init__(
@@ -102,31 +95,58 @@ class Execution:
         self.arguments = arguments
         self.outcome: Outcome | None = None
         self.seconds = 0.0
+        self.index = 0
+        self.waits = 0
+        self.followers: list[Execution] = []
+        self.twins: list[ToolCall] = []
+        self.failures: list[str] = []
+        self.entered = False
+        self.borrowed = False
+        self.void = False
+        self.task: asyncio.Task[None] | None = None
         self._workshop = workshop
         self._loop = asyncio.get_running_loop()
-        self._began: float | None = None
-        self._reason: Literal["timeout", "cancelled"] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._attempt = 0
+        self._failed = False
+        self._started_at: float | None = None
+        self._reason: Reason | None = None
+        self._told = False
+        self._signal: Cancelled | None = None
+        self._job: Job | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
         self._emit: Emit | None = None
         self._ended: Callable[[Execution], None] | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether it was started."""
+        return self._started_at is not None
 
     def begin(self, emit: Emit, ended: Callable[[Execution], None]) -> None:
         """Start the tool; `ended` is called once, when the outcome is known."""
         self._emit, self._ended = emit, ended
-        self._began = time.perf_counter()
+        self._started_at = time.perf_counter()
         self._timer = self._loop.call_later(self._timeout, self._expire)
-        if self.tool.is_async:
-            self._run_in_task(self._guard(self._call))
-        else:
-            try:
-                self._workshop.threads.submit(self._call_in_thread)
-            except RuntimeError as error:  # the system has no thread left
-                self.conclude(raised(error, self._limit))
+        self._launch()
+
+    def adopt(self, emit: Emit, ended: Callable[[Execution], None]) -> None:
+        """Go on under another owner, which is told at once if the call has ended."""
+        self._emit, self._ended = emit, ended
+        if self.outcome is not None:
+            ended(self)
 
     def cancel(self) -> None:
         """Stop the call because its run stops; the outcome comes within the policy's grace."""
         self._stop("cancelled")
+
+    def discard(self) -> None:
+        """Stop a call whose outcome nobody wants; what remains of it is the workshop's."""
+        self.void = True
+        self._emit, self._ended = None, None
+        self._stop("cancelled")
+        if self.outcome is None:
+            self._workshop.abandoned.add(self)
 
     def conclude(self, outcome: Outcome) -> None:
         """Set the outcome, unless there is one."""
@@ -135,30 +155,45 @@ class Execution:
         self.outcome = outcome
         if self._timer is not None:
             self._timer.cancel()
-        if self._began is not None:
-            self.seconds = time.perf_counter() - self._began
+        if self._started_at is not None:
+            self.seconds = time.perf_counter() - self._started_at
+            self._workshop.watch.running.discard(self)
+        if self.entered:
+            self._workshop.leave(self)
         if self._ended is not None:
             self._ended(self)
-
-    @property
-    def task(self) -> asyncio.Task[None] | None:
-        """The task it runs in, if any."""
-        return self._task
 
     @property
     def _timeout(self) -> float:
         own = self.tool.timeout
         return self._workshop.policy.timeout if own is None else own
 
-    @property
-    def _limit(self) -> int:
-        return self._workshop.policy.max_result_characters
+    def _launch(self) -> None:
+        self._attempt += 1
+        self._failed = False
+        self._pause = None
+        tool = self.tool
+        if tool.is_async:
+            self._run_in_task(self._guard(self._call))
+            return
+        try:
+            self._workshop.threads.submit(
+                self._call_in_process if tool.process else self._call_in_thread
+            )
+        except RuntimeError as error:  # the system has no thread left
+            self.conclude(raised(error, self._workshop.policy.max_result_characters))
 
     def _keywords(self, progress: Callable[[str], None]) -> dict[str, Any]:
         hidden = self.tool.context_parameter
         if hidden is None:
             return self.arguments.keywords
-        context = ToolContext(self._workshop.run_id, self.call.id, self.tool.name, progress)
+        shop = self._workshop
+        self._signal = Cancelled()
+        if self._reason is not None:  # stopped before its thread got here
+            self._signal.set()
+        context = ToolContext(
+            shop.run_id, self.call.id, self.tool.name, progress, self._signal, shop.measure
+        )
         return {**self.arguments.keywords, hidden: context}
 
     def _tell(self, text: str) -> None:
@@ -181,40 +216,56 @@ class Execution:
 
         KeyboardInterrupt and SystemExit would end the event loop if they left a task.
         """
+        INSIDE.set(True)
         try:
             value = start()
             if inspect.isawaitable(value):
                 value = await value
-            outcome = returned(value, self._limit)
+            outcome = self._returned(value)
         except GeneratorExit:
             raise
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            outcome = raised(error, self._limit)
+            outcome = self._raised(error)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
-            outcome = raised(error, self._limit)
-        # A call that was told to stop has no result, whatever it made of that.
-        if self._reason is None:
-            self.conclude(outcome)
+            outcome = self._raised(error)
+        # A call that was stopped has no result, whatever it made of that.
+        if self._reason is None or self._told:
+            self._end(outcome)
 
     def _run_in_task(self, work: Any) -> None:
-        self._task = self._loop.create_task(work, name=f"tool {self.tool.name}")
-        self._task.add_done_callback(self._on_task)
+        self._workshop.watch.add(self)
+        self.task = self._loop.create_task(work, name=f"tool {self.tool.name}")
+        self.task.add_done_callback(self._on_task)
 
     def _call_in_thread(self) -> None:
+        INSIDE.set(True)
         outcome: Outcome | Awaitable[Any]
         try:
             value = self.tool.function(**self._keywords(self._tell_from_thread))
-            outcome = value if inspect.isawaitable(value) else returned(value, self._limit)
+            outcome = value if inspect.isawaitable(value) else self._returned(value)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
-            outcome = raised(error, self._limit)
+            outcome = self._raised(error)
         self._hand_over(self._on_thread, outcome)
+
+    def _call_in_process(self) -> None:
+        policy = self._workshop.policy
+        job = self._job = Job(self._workshop.processes, self.tool, self.arguments.keywords)
+        if self._reason is not None:  # stopped before this thread got here
+            job.kill()
+        try:
+            outcome, self._failed = job.run(policy)
+        except BaseException as error:  # noqa: BLE001 - arguments that cannot be pickled, a death
+            outcome, self._failed = failed(error, policy)
+        self._hand_over(self._on_thread, self._marked(outcome))
 
     def _on_thread(self, outcome: Outcome | Awaitable[Any]) -> None:
         if isinstance(outcome, Outcome):
-            self.conclude(outcome)
+            if self._reason is not None and self.tool.process:
+                outcome = Outcome(self._reason, self._why(self._reason, still_runs=False))
+            self._end(outcome)
         elif self.outcome is None and self._reason is None:
             # A plain function that returned a coroutine, such as a decorated async one.
             self._run_in_task(self._guard(lambda: outcome))
@@ -227,44 +278,103 @@ class Execution:
         if self._reason is not None:
             self.conclude(Outcome(self._reason, self._why(self._reason, still_runs=False)))
         elif task.cancelled():
-            self.conclude(raised(asyncio.CancelledError("the tool cancelled itself"), self._limit))
+            self.conclude(self._raised(asyncio.CancelledError("the tool cancelled itself")))
         self._release()
+
+    def _returned(self, value: object) -> Outcome:
+        self._stay_one_process()
+        return self._marked(finished(value, self._workshop.policy))
+
+    def _raised(self, error: BaseException) -> Outcome:
+        self._stay_one_process()
+        outcome, self._failed = failed(error, self._workshop.policy)
+        return self._marked(outcome)
+
+    def _marked(self, outcome: Outcome) -> Outcome:
+        if not self.tool.open_world:
+            return outcome
+        content = untrusted(outcome.content, self.tool.name, self.call.id)
+        return replace(outcome, content=content)
+
+    def _stay_one_process(self) -> None:
+        """End the child of a tool that forked: it must not go on with the parent's run."""
+        if os.getpid() != self._workshop.pid:
+            os._exit(os.EX_SOFTWARE)
+
+    def _end(self, outcome: Outcome) -> None:
+        """Take what the function came to: try again, or conclude."""
+        if self._failed and self._reason is None and self._attempt <= self.tool.retries:
+            pause = min(_PAUSE * 2.0 ** (self._attempt - 1), _LONGEST_PAUSE)
+            said = outcome.content.split("\n", 1)[0][:200]
+            tries = self.tool.retries + 1
+            self.failures.append(f"attempt {self._attempt} of {tries} failed: {said}")
+            self._tell(f"{self.failures[-1]}; the next one follows in {pause:g} s")
+            self.task = None
+            self._pause = self._loop.call_later(pause, self._launch)
+            return
+        if self._told and self._reason == "timeout":
+            why = f"Timed out after {self._timeout:g} seconds; told to stop, it returned:"
+            outcome = replace(outcome, status="timeout", content=f"{why}\n{outcome.content}")
+        self.conclude(outcome)
 
     def _expire(self) -> None:
         self._stop("timeout")
 
-    def _stop(self, reason: Literal["timeout", "cancelled"]) -> None:
+    def _stop(self, reason: Reason) -> None:
         if self.outcome is not None or self._reason is not None:
+            if self._told and reason == "cancelled":
+                self._harden()
             return
-        if self._task is None and reason == "timeout":
+        if self._pause is not None:
+            self._pause.cancel()
+            self._reason = reason
+            self.conclude(Outcome(reason, self._why(reason, still_runs=False)))
+            return
+        watched = self._signal is not None and self._signal.watched
+        if self._signal is not None:
+            self._signal.set()
+        if reason == "timeout" and watched:
+            self._reason, self._told = reason, True
+            self._after_grace(self._harden)
+        elif self.tool.process:
+            self._reason = reason
+            if self._job is not None:
+                self._job.kill()
+            self._after_grace(self._abandon)
+        elif self.task is None and reason == "timeout":
             # A thread cannot be stopped.
             self._reason = reason
             self._abandon()
-            return
-        if self._task is not None and not self._task.cancel():
-            return  # it has just ended; its callback is on the way
-        # A thread is not told; if it ends within the grace, its result counts.
-        self._reason = reason
+        elif self.task is None or self.task.cancel():
+            # A thread that ends within the grace has a result that counts.
+            self._reason = reason
+            self._after_grace(self._abandon)
+        # Else the task has just ended; its callback is on the way.
+
+    def _harden(self) -> None:
+        """Stop a call that was told to stop and did not."""
+        self._told = False
+        if self.task is None:
+            self._abandon()
+        elif self.task.cancel():
+            self._after_grace(self._abandon)
+
+    def _after_grace(self, action: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._workshop.policy.grace, self._abandon)
+        self._timer = self._loop.call_later(self._workshop.policy.grace, action)
 
     def _abandon(self) -> None:
         if self.outcome is not None:
             return
         self._workshop.abandoned.add(self)
-        if self.tool.group is not None:
-            self._workshop.held[self.tool.group] = self.call.id
         reason = self._reason or "cancelled"
         self.conclude(Outcome(reason, self._why(reason, still_runs=True)))
 
     def _release(self) -> None:
-        if self in self._workshop.abandoned:
-            self._workshop.abandoned.discard(self)
-            if self.tool.group is not None:
-                self._workshop.held.pop(self.tool.group, None)
+        self._workshop.abandoned.discard(self)
 
-    def _why(self, reason: Literal["timeout", "cancelled"], *, still_runs: bool) -> str:
+    def _why(self, reason: Reason, *, still_runs: bool) -> str:
         what = "It could not be stopped and may still be running" if still_runs else "It stopped"
         if reason == "cancelled":
             return f"Cancelled before it ended. {what}; part of its work may be done."

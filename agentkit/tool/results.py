@@ -79,19 +79,18 @@ def clip(text: str, limit: int) -> str:
 
     The head and the tail stay, because a table's header stands first and an error stands last.
     """
+    if len(text) > limit:  # cut first: of a gigabyte no second copy is made
+        head = int(limit * _HEAD)
+        note = (
+            f"\n\n[... {len(text) - limit} of {len(text)} characters left out here; ask for less "
+            "at once to see them ...]\n\n"
+        )
+        text = f"{text[:head]}{note}{text[len(text) - limit + head :]}"
     try:
         text.encode()
     except UnicodeEncodeError:
         text = text.encode(errors="backslashreplace").decode()
-    if len(text) <= limit:
-        return text
-    head = int(limit * _HEAD)
-    tail = limit - head
-    note = (
-        f"\n\n[... {len(text) - limit} of {len(text)} characters left out here; ask for less at "
-        "once to see them ...]\n\n"
-    )
-    return f"{text[:head]}{note}{text[len(text) - tail :]}"
+    return text
 
 
 def _as_json(value: object, limit: int) -> Outcome:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MethodType
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, Unpack, cast, overload
 
 from agentkit.errors import ToolDefinitionError
 from agentkit.tool.base import Tool, object_group
 from agentkit.tool.docstring import parse_docstring
+from agentkit.tool.flags import Flags, check_process, checked
 from agentkit.tool.foreign import foreign_validator
 from agentkit.tool.unwrap import call_of, under_partials
 
@@ -21,11 +22,8 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 @dataclass(frozen=True, slots=True)
 class _Options:
     name: str | None = None
-    read_only: bool = False
-    idempotent: bool = False
-    timeout: float | None = None
     concurrent: bool = False
-    group: str | None = None
+    flags: Flags = field(default_factory=Flags)
 
 
 @overload
@@ -34,22 +32,16 @@ def tool(function: Callable[..., Any], /) -> Tool: ...
 def tool(
     *,
     name: str | None = None,
-    read_only: bool = False,
-    idempotent: bool = False,
-    timeout: float | None = None,
     concurrent: bool = False,
-    group: str | None = None,
+    **flags: Unpack[Flags],
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
-    read_only: bool = False,
-    idempotent: bool = False,
-    timeout: float | None = None,
     concurrent: bool = False,
-    group: str | None = None,
+    **flags: Unpack[Flags],
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function, method, partial or callable object: `@tool` or `@tool(...)`.
 
@@ -64,17 +56,14 @@ def tool(
     Args:
         function: what to make a tool of.
         name: what the model calls it. Default: the function's name.
-        read_only: the tool changes nothing.
-        idempotent: calling it twice does no more than calling it once.
-        timeout: seconds a call may take. Default: the dispatcher's.
         concurrent: calls of this method need no order.
-        group: calls of all tools with the same group run in call order.
+        **flags: what its calls do and how they run; see `agentkit.tool.flags.Flags`.
 
     Raises:
-        ToolDefinitionError: a name that GLM does not take, or a parameter that JSON Schema
-            cannot describe; the message names it.
+        ToolDefinitionError: a name that GLM does not take, a parameter that JSON Schema cannot
+            describe, or a flag that does not fit; the message names it.
     """
-    options = _Options(name, read_only, idempotent, timeout, concurrent, group)
+    options = _Options(name, concurrent, flags)
 
     def decorate(target: Callable[..., Any]) -> Tool:
         return _make(target, options)
@@ -100,16 +89,12 @@ def as_tool(target: object) -> Tool:
     return made
 
 
-def raw_tool(  # noqa: PLR0913 - one keyword for each thing that a signature would have said
+def raw_tool(
     name: str,
     description: str,
     parameters: Mapping[str, Any],
     function: Callable[..., Any],
-    *,
-    read_only: bool = False,
-    idempotent: bool = False,
-    timeout: float | None = None,
-    group: str | None = None,
+    **flags: Unpack[Flags],
 ) -> Tool:
     """Return a tool from a JSON Schema that came from elsewhere, and a callable.
 
@@ -119,17 +104,16 @@ def raw_tool(  # noqa: PLR0913 - one keyword for each thing that a signature wou
         parameters: JSON Schema of an object; the model sees it as it is. Draft 2020-12 unless
             its `$schema` says otherwise.
         function: plain or async; called with the arguments as keywords.
-        read_only: the tool changes nothing.
-        idempotent: calling it twice does no more than calling it once.
-        timeout: seconds a call may take. Default: the dispatcher's.
-        group: calls of all tools with the same group run in call order.
+        **flags: what its calls do and how they run; see `agentkit.tool.flags.Flags`.
 
     Raises:
-        ToolDefinitionError: a name that GLM does not take, or a schema that is none or does
-            not describe an object.
+        ToolDefinitionError: a name that GLM does not take, a flag that does not fit, or a schema
+            that is none or does not describe an object.
     """
     _check_name(name)
-    _check_timeout(name, timeout)
+    fields = checked(name, **flags)
+    if flags.get("process"):
+        check_process(name, function, None)
     return Tool(
         name=name,
         description=description,
@@ -137,10 +121,7 @@ def raw_tool(  # noqa: PLR0913 - one keyword for each thing that a signature wou
         function=function,
         validate=foreign_validator(name, parameters),
         is_async=_is_async(function),
-        group=group,
-        read_only=read_only,
-        idempotent=idempotent,
-        timeout=timeout,
+        **fields,
     )
 
 
@@ -157,7 +138,7 @@ def _make(target: object, options: _Options) -> Tool:
         )
     name = options.name or _name_of(target)
     _check_name(name)
-    _check_timeout(name, options.timeout)
+    fields = checked(name, **options.flags)
     if receiver is None and _is_method(target):
         receiver = "class" if _first_parameter(target) == "cls" else "instance"
     # Imported at the first tool: pydantic's types take longer to load than all of agentkit.
@@ -165,6 +146,11 @@ def _make(target: object, options: _Options) -> Tool:
 
     said = parse_docstring(_docstring_of(target))
     described = describe(target, name, said.parameters, skip_first=receiver is not None)
+    if options.flags.get("process"):
+        check_process(name, target, described.context_parameter)
+    fields["group"] = options.flags.get("group") or (
+        None if options.concurrent else _group_of(target)
+    )
     return Tool(
         name=name,
         description=said.description,
@@ -173,12 +159,9 @@ def _make(target: object, options: _Options) -> Tool:
         validate=described.validate,
         is_async=_is_async(target),
         context_parameter=described.context_parameter,
-        group=options.group or (None if options.concurrent else _group_of(target)),
-        read_only=options.read_only,
-        idempotent=options.idempotent,
-        timeout=options.timeout,
         concurrent=options.concurrent,
         receiver=receiver,
+        **fields,
     )
 
 
@@ -188,11 +171,6 @@ def _check_name(name: str) -> None:
             f"Tool name {name!r}: GLM takes 1 to 64 of the letters a-z, A-Z, digits, '_' and '-'. "
             "Give another with name=..."
         )
-
-
-def _check_timeout(name: str, timeout: float | None) -> None:
-    if timeout is not None and not timeout > 0:
-        raise ToolDefinitionError(f"Tool {name!r}: timeout={timeout!r}, expected seconds above 0.")
 
 
 def _name_of(target: Any) -> str:

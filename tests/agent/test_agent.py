@@ -25,6 +25,8 @@ from agentkit import (
     update_plan,
 )
 from agentkit.agent import plan_of
+from agentkit.agent.agent import INSTRUCTIONS
+from agentkit.agent.opening import UNTRUSTED
 from agentkit.context import fold
 from agentkit.errors import (
     BalanceExhausted,
@@ -65,6 +67,8 @@ async def draw() -> ToolResult:
     return ToolResult("drawn", (Artifact("a.png", "image/png", b"png"),))
 
 
+SYSTEM = f"{INSTRUCTIONS}\n\n{UNTRUSTED}"
+
 TOOLS = [add, fail, unserialisable, draw, update_plan]
 
 
@@ -89,7 +93,7 @@ def test_an_answer_without_tools_is_the_output():
     result, model, store = run(["hello"])
     assert result.output == "hello"
     assert result.messages == (
-        System("You are a helpful assistant."),
+        System(SYSTEM),
         User("go"),
         Assistant("hello"),
     )
@@ -210,7 +214,7 @@ def test_a_log_read_from_disk_folds_to_the_bytes_that_were_sent(tmp_path):
         replies = [at for at, body in enumerate(bodies) if isinstance(body, Replied)]
         transcript = fold(
             bodies[: replies[count - 1]],
-            "You are a helpful assistant.",
+            SYSTEM,
             lambda message: wire.encode(message, ZAI),
         )
         assert [json.loads(message) for message in transcript.encoded] == sent[count - 1]

@@ -1,0 +1,63 @@
+"""The slots of an event loop: how many calls run at once in all its runs together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from weakref import WeakKeyDictionary
+
+INSIDE: ContextVar[bool] = ContextVar("agentkit_inside_tool", default=False)
+"""Whether the code that runs serves a tool call: its own calls may use that call's slot."""
+
+
+class Slots:
+    """Counts the calls that run; who wants to start one more compares with its own limit.
+
+    Attributes:
+        used: calls that run at this moment.
+    """
+
+    __slots__ = ("__weakref__", "_waiting", "used")
+
+    def __init__(self) -> None:
+        self.used = 0
+        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
+
+    def free(self) -> None:
+        """Give a slot back."""
+        self.used -= 1
+        if self._waiting:
+            self.pass_on()
+
+    def wait(self, limit: int, wake: Callable[[], None]) -> None:
+        """Call `wake` once when fewer than `limit` calls run; first come, first served.
+
+        Who is woken takes its slots and then calls `pass_on`.
+        """
+        self._waiting.append((limit, wake))
+
+    def forget(self, wake: Callable[[], None]) -> None:
+        """Undo `wait`."""
+        self._waiting = deque(one for one in self._waiting if one[1] != wake)
+
+    def pass_on(self) -> None:
+        """Wake the next one that has room."""
+        for position, (limit, wake) in enumerate(self._waiting):
+            if self.used < limit:
+                del self._waiting[position]
+                wake()
+                return
+
+
+_SLOTS: WeakKeyDictionary[asyncio.AbstractEventLoop, Slots] = WeakKeyDictionary()
+"""The slots of living event loops: what the runs of one process must share."""
+
+
+def slots_of(loop: asyncio.AbstractEventLoop) -> Slots:
+    """Return the slots of an event loop."""
+    slots = _SLOTS.get(loop)
+    if slots is None:
+        slots = _SLOTS[loop] = Slots()
+    return slots

@@ -1,0 +1,121 @@
+"""The workshop: what all calls of one run share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agentkit.tool.base import Tool
+from agentkit.tool.order import conflict, has_order
+from agentkit.tool.policy import DispatchPolicy
+from agentkit.tool.processes import Processes
+from agentkit.tool.slots import Slots
+from agentkit.tool.threads import Threads
+from agentkit.tool.watch import Watch
+from agentkit.usage import Limits
+
+if TYPE_CHECKING:
+    from agentkit.tool.execution import Execution
+
+_PROCESS = "a process"
+"""What bounds the calls in processes of their own; no tool's name has a space."""
+
+
+@dataclass(slots=True, eq=False)
+class Workshop:
+    """What all calls of one run share.
+
+    Attributes:
+        run_id: id of the run.
+        policy: caps and timeouts.
+        slots: of the event loop.
+        watch: names tools that block the event loop.
+        measure: says what the run may still spend.
+        threads: where functions that are not async run.
+        processes: where functions run that asked for a process.
+        abandoned: calls that were given up but have not ended.
+        running: calls that run, of this turn and of the one that is being written.
+        freed: told of each call that no longer runs.
+        pid: of this process; a tool that forks must not go on twice.
+    """
+
+    run_id: str
+    policy: DispatchPolicy
+    slots: Slots
+    watch: Watch
+    measure: Callable[[], Limits]
+    threads: Threads = field(default_factory=Threads)
+    processes: Processes = field(default_factory=Processes)
+    abandoned: set[Execution] = field(default_factory=set["Execution"])
+    running: int = 0
+    freed: Callable[[Execution], None] | None = None
+    pid: int = field(default_factory=os.getpid)
+    _counts: dict[str, int] = field(default_factory=dict[str, int])
+
+    def has_room(self) -> bool:
+        """Return whether one more call may start, as far as the caps for all tools go."""
+        policy = self.policy
+        return self.running < policy.concurrency and self.slots.used < policy.total_concurrency
+
+    def enter(self, execution: Execution, *, borrowed: bool = False) -> None:
+        """Count a call that is about to run.
+
+        Args:
+            execution: the call.
+            borrowed: whether it runs in the slot of the call that this run serves.
+        """
+        execution.entered = True
+        execution.borrowed = borrowed
+        self.running += 1
+        if not borrowed:
+            self.slots.used += 1
+        for key, _ in self.caps(execution.tool):
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def leave(self, execution: Execution) -> None:
+        """Give back what `enter` took."""
+        execution.entered = False
+        self.running -= 1
+        for key, _ in self.caps(execution.tool):
+            self._counts[key] -= 1
+        if not execution.borrowed:
+            self.slots.free()
+        if self.freed is not None:
+            self.freed(execution)
+
+    def caps(self, tool: Tool) -> tuple[tuple[str, int], ...]:
+        """Return the caps of a tool's own, by what they are counted under."""
+        own = tool.max_concurrency
+        if tool.process:
+            process = (_PROCESS, self.policy.processes)
+            return (process,) if own is None else (process, (tool.name, own))
+        return () if own is None else ((tool.name, own),)
+
+    def full(self, tool: Tool) -> str | None:
+        """Return the first of a tool's own caps that leaves no room, or None."""
+        for key, most in self.caps(tool):
+            if self._counts.get(key, 0) >= most:
+                return key
+        return None
+
+    def holder(self, tool: Tool) -> Execution | None:
+        """Return an abandoned call that still works on what a tool needs, or None."""
+        if not self.abandoned or not has_order(tool):
+            return None
+        return next(
+            (one for one in self.abandoned if not one.void and conflict(one.tool, tool)), None
+        )
+
+    async def close(self) -> None:
+        """Stop what was abandoned, in bounded time, and let threads and processes end."""
+        self.threads.close()
+        self.processes.close()
+        tasks = [one.task for one in self.abandoned if one.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self.policy.grace)
+        self.watch.release()
