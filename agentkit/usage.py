@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from agentkit.errors import ConfigError, LimitExceeded
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +86,16 @@ class Left:
     def least(self, other: Left) -> Left:
         """Return the smaller of each."""
         return Left(
-            *(
-                min((one for one in pair if one is not None), default=None)
-                for pair in (
-                    (self.turns, other.turns),
-                    (self.cost_usd, other.cost_usd),
-                    (self.seconds, other.seconds),
-                )
-            )
+            _least(self.turns, other.turns),
+            _least(self.cost_usd, other.cost_usd),
+            _least(self.seconds, other.seconds),
         )
+
+
+def _least(one: N | None, other: N | None) -> N | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 @dataclass(frozen=True, slots=True)

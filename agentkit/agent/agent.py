@@ -32,7 +32,8 @@ INSTRUCTIONS = "You are a helpful assistant."
 _TEXT: Any = str  # the default of T, which a type checker cannot see
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: Python 3.11 cannot parametrise frozen ones, as in Agent[int](...).
+@dataclass(frozen=True)
 class Agent(Generic[T]):
     """What a run is made from: a model, instructions, tools and limits.
 

@@ -9,9 +9,7 @@ from agentkit.events import Body, Event, RunStarted, ToolFinished, UserMessage, 
 from agentkit.store import Store
 
 
-async def fork(
-    store: Store, run_id: str, *, at: int | None = None, edit: str | None = None
-) -> str:
+async def fork(store: Store, run_id: str, *, at: int | None = None, edit: str | None = None) -> str:
     """Copy the head of a run into a new one and return the new one's id.
 
     `Agent.resume` goes on with it; another model, instructions or tools need

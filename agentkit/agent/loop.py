@@ -35,39 +35,41 @@ PAUSED = object()
 async def drive(run: Run[Any]) -> Any:
     """Go on from wherever the log stands until the run has its output, or waits for somebody."""
     parts = run.parts
-    async with parts.dispatcher.early(run.emit) as early:
-        while True:
-            if run.standing.is_fresh:
-                await _guard_reply(run)
+    early: Early | None = None
+    while True:
+        if run.standing.is_fresh:
+            await _guard_reply(run)
+        if run.standing.open_calls:
+            await _act(run, early)
             if run.standing.open_calls:
-                await _act(run, early)
-                if run.standing.open_calls:
-                    return PAUSED
-            if (output := await parts.finish.check(run)) is not UNFINISHED:
-                return output
-            if reminders := run.watch.due():
-                await run.append(reminders)
-            run.check_limits()
-            await run.upkeep.settle(run.append, run.events, run.left().cost_usd)
-            try:
-                await _ask(run, early)
-            except PromptTooLong as error:
-                if not await run.upkeep.overflow(run.append, run.events, error):
-                    raise
-                await _ask(run, early)
+                return PAUSED
+        if (output := await parts.finish.check(run)) is not UNFINISHED:
+            return output
+        if reminders := run.watch.due():
+            await run.append(reminders)
+        run.check_limits()
+        await run.upkeep.settle(run.append, run.events, run.left().cost_usd)
+        try:
+            early = await _ask(run)
+        except PromptTooLong as error:
+            if not await run.upkeep.overflow(run.append, run.events, error):
+                raise
+            early = await _ask(run)
 
 
-async def _ask(run: Run[Any], early: Early) -> None:
-    """Send what the context holds, and log the answer."""
+async def _ask(run: Run[Any]) -> Early:
+    """Send what the context holds, log the answer, return the calls that started meanwhile."""
     parts = run.parts
     request, moved = run.context.request()
     if moved:
         await _note_prefix(run, moved)
     emit = parts.finish.partial(run.emit) if run.is_watched else None
     # Calls that only read may start while the model is still writing.
+    early = parts.dispatcher.early(run.emit)
     reply = await parts.model.ask(_bounded(run, request), emit, early)
     await run.append([_replied(reply, request.digest), *run.context.notes_on(reply.usage)])
     await _note_reply(run, reply)
+    return early
 
 
 def _bounded(run: Run[Any], request: Request) -> Request:
@@ -81,7 +83,7 @@ def _bounded(run: Run[Any], request: Request) -> Request:
     return replace(request, max_tokens=bound, json_object=run.parts.finish.is_json)
 
 
-async def _act(run: Run[Any], early: Early) -> None:
+async def _act(run: Run[Any], early: Early | None) -> None:
     standing = run.standing
     past = Past(
         asked=frozenset(standing.asked),

@@ -38,7 +38,8 @@ UNFINISHED = object()
 ACCEPTED = "Your answer was accepted."
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: Python 3.11 cannot parametrise frozen ones, as in Output[int](...).
+@dataclass(frozen=True)
 class Output(Generic[T]):
     """How the final output is asked for, where the type alone does not say it.
 
@@ -70,7 +71,7 @@ class Finish:
     """
 
     def __init__(self, output: Any, guardrails: Guardrails) -> None:
-        wanted: Output[Any] = output if isinstance(output, Output) else Output(output)
+        wanted = cast("Output[Any]", output) if isinstance(output, Output) else Output[Any](output)
         self._wanted = wanted
         self._guards = guardrails.output
         self._retries = guardrails.retries

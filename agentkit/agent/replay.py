@@ -197,8 +197,7 @@ async def replay(
 
 @dataclass(frozen=True, slots=True)
 class _Logged:
-    """The tools of an agent, opened as ever so that their definitions are there, answering from
-    the log."""
+    """The tools of an agent, opened for their definitions, answering from the log."""
 
     sources: Sequence[Any]
     results: LoggedResults

@@ -72,8 +72,8 @@ async def settle_in_flight(run: Run[Any]) -> None:
         if started is None or (tool and (tool.read_only or tool.idempotent)):
             continue
         if tool and run.parts.approval.unknown == "ask":
-            if call.id in run.standing.asked and call.id not in run.standing.answered:
-                continue
+            if call.id in run.standing.asked:
+                continue  # since it was cut
             reason = "It was running when the program ended; its outcome is unknown. Run it again?"
             bodies.append(
                 ApprovalAsked(

@@ -17,7 +17,8 @@ from agentkit.usage import Usage
 T = TypeVar("T", default=str)
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: Python 3.11 cannot parametrise frozen ones, as in Result[int](...).
+@dataclass(frozen=True)
 class Result(Generic[T]):
     """What came of a run.
 

@@ -43,7 +43,7 @@ class Standing:
         started: those of them that began, by call id.
         results: those of them that ended, by call id.
         attempts: how often each of them began.
-        asked: those of them that wait, or waited, for approval.
+        asked: those of them that were asked about and have not begun since.
         answered: the answers to these.
         remembered: answers that hold for all calls of a tool, by the tool's name.
         refusals: what was refused of the model since the last user message.
@@ -126,6 +126,7 @@ class Standing:
                 self.is_fresh = False
                 self.started[call_id] = body
                 self.attempts[call_id] = self.attempts.get(call_id, 0) + 1
+                self.asked.pop(call_id, None)
             case ToolFinished():
                 self._finish(body)
             case ApprovalAsked(call_id=call_id):

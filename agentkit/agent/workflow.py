@@ -120,7 +120,7 @@ class Workflow:
                 f"Step {name!r} gave a {type(value).__name__}, which the log cannot hold: {error}. "
                 "Return JSON values, a dataclass or a pydantic model."
             ) from error
-        await self._append(
+        await self.append(
             ToolFinished(call_id=name, name=_name(function), status="ok", content=content)
         )
         return value
@@ -148,7 +148,7 @@ class Workflow:
         started = ToolStarted(
             call_id=name, name=_name(function), arguments=arguments, attempt=attempt
         )
-        await self._append(*bodies, started)
+        await self.append(*bodies, started)
 
     async def _run_agent(
         self, name: str, agent: Agent[Any], args: tuple[Any, ...], options: Mapping[str, Any]
@@ -168,7 +168,7 @@ class Workflow:
         finished = ToolFinished(
             call_id=name, name="agent.run", status="ok", content=run_id, sub_run=sub
         )
-        await self._append(finished)
+        await self.append(finished)
         return result
 
     async def _logged(
@@ -180,7 +180,8 @@ class Workflow:
         async with open_run(replace(agent, store=self._store), None, origin) as run:
             return await run.resume()
 
-    async def _append(self, *bodies: Body) -> None:
+    async def append(self, *bodies: Body) -> None:
+        """Make the bodies the next events of the workflow's log."""
         async with self._writing:  # steps may run side by side
             at = now()
             events = [
@@ -219,7 +220,7 @@ class Workflow:
             body = RunInterrupted(reason="cancelled")
         else:
             body = RunFailed(error=type(error).__name__, message=str(error)[:2000])
-        await asyncio.shield(self._append(body))
+        await asyncio.shield(self.append(body))
 
 
 @asynccontextmanager
@@ -246,7 +247,7 @@ async def workflow(
             started = RunStarted(
                 agent=f"workflow {name}", model="", provider="", instructions=empty, tools=empty
             )
-            await flow._append(started)  # noqa: SLF001 - its own file
+            await flow.append(started)
         try:
             yield flow
         except BaseException as error:

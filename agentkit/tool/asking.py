@@ -77,17 +77,18 @@ class Asking:
 
     def judge(self, execution: Execution) -> Verdict:
         """Return whether a call may run, as far as that is known."""
-        policy = self._policy
-        answer = self._past.answered.get(execution.call.id)
+        policy, past, call_id = self._policy, self._past, execution.call.id
+        answer = past.answered.get(call_id)
         if answer is not None and not answer.approved:
             return Verdict(approved=False, reason=answer.reason)
+        if answer is None and call_id in past.asked and past.attempts.get(call_id):
+            # It was cut in the middle, and whether to run it again is what is asked.
+            return Verdict(approved=None)
         if not policy.rules and policy.default == "allow":
             return ALLOWED
         decision, reason = policy.decide(execution.tool, execution.arguments.given)
-        if decision == "deny":
-            return Verdict(approved=False, reason=reason)
-        if decision == "allow" or answer is not None:
-            return ALLOWED
+        if decision != "ask" or answer is not None:
+            return Verdict(decision != "deny", reason)
         remembered = self._remembered.get(execution.tool.name)
         if remembered is None:
             return Verdict(approved=None, reason=reason)

@@ -12,7 +12,7 @@ from agentkit.errors import ConfigError, ToolError
 from agentkit.events import SubRun
 from agentkit.log import bound
 from agentkit.tool.cancelled import Cancelled
-from agentkit.usage import Limits
+from agentkit.usage import Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class ToolResult:
     sub_run: SubRun | None = None
 
 
-def unlimited() -> Limits:
+def unlimited() -> Left:
     """Return limits that limit nothing."""
-    return Limits(turns=None)
+    return Left()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ class ToolContext:
     tool: str
     progress: Callable[[str], None]
     cancelled: Cancelled = field(default_factory=Cancelled)
-    measure: Callable[[], Limits] = unlimited
+    measure: Callable[[], Left] = unlimited
 
     @property
-    def limits_left(self) -> Limits:
+    def limits_left(self) -> Left:
         """What the run may still spend, at this moment; None means no limit."""
         return self.measure()
 

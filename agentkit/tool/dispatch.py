@@ -21,7 +21,7 @@ from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.slots import INSIDE, slots_of
 from agentkit.tool.watch import watch_of
 from agentkit.tool.workshop import Workshop
-from agentkit.usage import Limits
+from agentkit.usage import Left
 
 _RECORD_SECONDS = 5.0
 """What the log gets, beyond the grace of the tools, to take the results of a cancelled turn."""
@@ -53,7 +53,7 @@ class Dispatcher:
         run_id: str = "",
         approval: ApprovalPolicy = _ALLOW_ALL,
         approver: Approver | None = None,
-        limits_left: Callable[[], Limits] | None = None,
+        limits_left: Callable[[], Left] | None = None,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._policy = policy or DispatchPolicy()

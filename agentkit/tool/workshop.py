@@ -15,7 +15,7 @@ from agentkit.tool.processes import Processes
 from agentkit.tool.slots import Slots
 from agentkit.tool.threads import Threads
 from agentkit.tool.watch import Watch
-from agentkit.usage import Limits
+from agentkit.usage import Left
 
 if TYPE_CHECKING:
     from agentkit.tool.execution import Execution
@@ -46,7 +46,7 @@ class Workshop:
     policy: DispatchPolicy
     slots: Slots
     watch: Watch
-    measure: Callable[[], Limits]
+    measure: Callable[[], Left]
     threads: Threads = field(default_factory=Threads)
     processes: Processes = field(default_factory=Processes)
     abandoned: set[Execution] = field(default_factory=set["Execution"])

@@ -277,7 +277,7 @@ def test_a_sub_agent_in_flight_goes_on_from_its_own_log():
 
         script = [Say(calls=[Call("sub", {"task": "t"}, id="s")]), "done"]
         first = Agent(ScriptedModel(script[:1]), tools=[sub.as_tool()], store=store)
-        with pytest.raises(Exception, match="Script"):
+        with pytest.raises(Exception, match="scripted"):
             await first.run("go")
         parent = next(r for r in await store.runs() if r.last_kind == "run_failed")
         log = await store.load(parent.run_id)
