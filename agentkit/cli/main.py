@@ -14,6 +14,7 @@ from agentkit.config import Settings
 from agentkit.errors import AgentkitError, ConfigError
 
 COMMANDS = {
+    "context": "agentkit.cli.context:context",
     "demo": "agentkit.cli.demo:demo",
     "doctor": "agentkit.cli.doctor:doctor",
     "run": "agentkit.cli.run:run",
