@@ -83,7 +83,9 @@ def row(session: Session, name: str, run, player: Player, model: ReplayModel) ->
             body.kind == "noted" and body.topic == "summary" and bool(body.data["problems"])
             for body in bodies
         ),
-        "summary_cached_share": round(sum(u.cached for u in summaries) / asked, 4) if asked else None,
+        "summary_cached_share": round(sum(u.cached for u in summaries) / asked, 4)
+        if asked
+        else None,
         "rereads": player.rereads,
         "mean_context": round(statistics.fmean(usage.input for usage in replies)),
         "largest_context": max(usage.input for usage in replies),
@@ -136,8 +138,10 @@ def table(rows: list[dict], names: list[str]) -> None:
         print(f"{at:>2} {group[0]['session'][:20]:<21}" + "".join(cells))
     del sessions, numbers
     print()
-    print(f"{'policy':<24}      $  to rival  cached overflows died edits compact. refused "
-          "sum.cached rereads mean ctx")
+    print(
+        f"{'policy':<24}      $  to rival  cached overflows died edits compact. refused "
+        "sum.cached rereads mean ctx"
+    )
     total = {name: [row for row in rows if row["policy"] == name] for name in names}
     rival = sum(row["dollars"] for row in total.get(RIVAL, []))
     for name, group in total.items():

@@ -38,7 +38,7 @@ _WORDS = (
     "value index parser module cache request handler column branch signal packet token matrix "
     "server client thread result sample buffer record schema option filter socket render update"
 ).split()
-_HANDLE = re.compile(r'read_result\("([0-9a-f]{16,64})"\)')
+_HANDLE = re.compile(r'read_result\("([0-9a-f]{12,64})"\)')
 
 
 def text_of(tokens: int, seed: str) -> str:
@@ -158,7 +158,9 @@ class Player:
         if self._needed:
             return None
         draw = random.Random(f"{self.session.id}/{self.turn}/need")
-        fresh = [m for m in messages[-8:] if m["role"] == "tool" and "[large result" in m["content"]]
+        fresh = [
+            m for m in messages[-8:] if m["role"] == "tool" and "[large result" in m["content"]
+        ]
         for message in fresh:
             handle = _HANDLE.search(message["content"])
             opens = random.Random(message["content"]).random() < self.rates.opened
@@ -174,11 +176,8 @@ class Player:
         mark = f"<{key}>"
         if any(m["role"] == "tool" and mark in m["content"] for m in messages):
             return None
-        for message in messages:
-            if message["role"] in {"tool", "system"} and f"key={key}" in message["content"]:
-                line = next(s for s in message["content"].splitlines() if f"key={key}" in s)
-                if handle := _HANDLE.search(line):
-                    return Say("", "", [Call("read_result", {"handle": handle[1]})])
+        if handle := _handle_of(key, messages):
+            return Say("", "", [Call("read_result", {"handle": handle})])
         return Say("", "", [Call("work", {"key": key})])
 
     def _patch(self, instruction: str) -> Say:
@@ -189,7 +188,10 @@ class Player:
         half = len(words) // 2
         lines = [
             f"+ facts | {' '.join(words[:half])[:1900]}",
-            *(f"+ decisions | {' '.join(words[at : at + 12])}" for at in range(half, len(words), 12)),
+            *(
+                f"+ decisions | {' '.join(words[at : at + 12])}"
+                for at in range(half, len(words), 12)
+            ),
         ]
         if number >= 2:
             lines += [f"- f{number - 1}"]
@@ -203,6 +205,27 @@ class Player:
         return Say(
             text_of(tokens, f"{self.session.id}/{kind}{number}"), text_of(SUMMARY_THINKING, "think")
         )
+
+
+def _handle_of(key: str, messages: list[dict]) -> str | None:
+    """Return the handle that a prompt gives for a result: at its call, or in the ledger."""
+    made = {
+        call["id"]
+        for message in messages
+        for call in message.get("tool_calls") or ()
+        if call["function"]["arguments"] == f'{{"key":"{key}"}}'
+    }
+    for message in messages:
+        if message.get("tool_call_id") in made:
+            lines = [message["content"]]
+        elif message["role"] == "system":
+            lines = [line for line in message["content"].splitlines() if f"key={key})" in line]
+        else:
+            continue
+        for line in lines:
+            if (found := _HANDLE.search(line)) and len(line) < 4000:
+                return found[1]
+    return None
 
 
 class ReplayModel:
@@ -231,7 +254,7 @@ class ReplayModel:
     def encode(self, message) -> bytes:
         return wire.encode(message, ZAI)
 
-    async def ask(self, request, emit=None) -> Reply:
+    async def ask(self, request, emit=None, early=None) -> Reply:
         body = {
             "model": self.name,
             "messages": [orjson.loads(message) for message in request.messages],

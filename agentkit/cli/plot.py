@@ -27,8 +27,8 @@ _NAMES = {
     "cleared": "placeholders",
 }
 _CLEAR, _COMPACT, _COLD, _INK, _GRID = "#0f766e", "#be123c", "#2563eb", "#0f172a", "#e2e8f0"
-_PANELS = ((84, 300), (432, 90), (570, 90))  # top and height of each
-_HEIGHT = 706
+_PANELS = ((98, 300), (446, 90), (584, 90))  # top and height of each
+_HEIGHT = 720
 
 
 def plot(run_id: str, turns: Sequence[Turn]) -> str:
@@ -150,7 +150,7 @@ def _rules(top: int, height: int, most: float, label: Callable[[float], str]) ->
 def _turns(turns: Sequence[Turn], bottom: int, *, name: bool = False) -> str:
     count = len(turns)
     x = _across(count)
-    step = max(round(_nice(count) / 5), 1)
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count / s <= 8)
     marks = [1, *range(step, count + 1, step)]
     labels = [
         _text(x(at - 1), bottom + 16, str(at), anchor="middle", colour="#64748b", size=11)
@@ -215,4 +215,4 @@ def _nice(value: float) -> float:
         power *= 10
     while power > value:
         power /= 10
-    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value)
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agentkit.context.offload import opening
+from agentkit.context.offload import SHORT, opening
 from agentkit.context.policy import Clear
 from agentkit.context.view import ClearResults, ResultView, View
 from agentkit.events import Cleared
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PRICE_RATIO = 5.0
 """Input price over cached price where the model's price is unknown; that of GLM-5."""
-PLACEHOLDER = 60
+PLACEHOLDER = 40
 """Tokens that a placeholder weighs, about."""
 
 
@@ -82,13 +82,11 @@ def cleared(
     texts: dict[str, str] = {}
     handles: dict[str, str] = {}
     for one in chosen:
-        call = calls[one.call_id]
-        what = f"{call.name}({call.arguments})" if call.arguments else call.name
-        texts[one.call_id] = (shown or {}).get(one.call_id) or (
-            f"[cleared: {what}, {one.status}, about {one.tokens:,} tokens; "
-            f"{opening(call.handle[:16] if readable else call.handle, readable=readable)}]"
-        )
-        handles[one.call_id] = call.handle
+        handle = handles[one.call_id] = calls[one.call_id].handle
+        # Short: hundreds of these may stand in a prompt, and the call itself stands before each.
+        status = "" if one.status == "ok" else f" {one.status}"
+        how = opening(handle[:SHORT] if readable else handle, readable=readable)
+        texts[one.call_id] = (shown or {}).get(one.call_id) or f"[cleared{status}: {how}]"
     sizes = context.sizes()
     left = sum(context.estimate.of(len(text.encode(errors="replace"))) for text in texts.values())
     removed = max(sum(one.tokens for one in chosen) - left, 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentkit.context.ledger import Ledger, Said
-from agentkit.context.offload import opening
+from agentkit.context.offload import SHORT, opening
 from agentkit.context.policy import Compact
 from agentkit.context.summary import render
 from agentkit.messages import Content, Message, ToolOutput, User, plain_text
@@ -22,7 +22,7 @@ GLM5 = Price(1.0, 0.2, 3.2)
 
 _VERBATIM = 500  # tokens up to which a message of the user is kept whole in the ledger
 _SAID = 6_000  # tokens of all of them together; older ones beyond are shown by their first lines
-_FIRST = 300  # characters of a long message that are shown
+_FIRST = 200  # characters of a long message that are shown
 _RESULTS = 30  # old results that are named
 _FILES = 60  # files that are named, the newest
 
@@ -165,7 +165,8 @@ def _said(context: Context, older: Sequence[Said], pinned: list[str]) -> list[st
             pinned.append(said.text)
             texts.append(f"- (turn {said.turn}) {said.text}")
         else:
-            how = opening(said.sha256, readable=bool(context.tools))
+            readable = bool(context.tools)
+            how = opening(said.sha256[:SHORT] if readable else said.sha256, readable=readable)
             first = " ".join(said.text[:_FIRST].split())
             texts.append(f"- (turn {said.turn}, about {tokens:,} tokens, {how}) {first}...")
     return [*lines, *reversed(texts)]
@@ -197,7 +198,7 @@ def _state(ledger: Ledger) -> list[str]:
         lines += ["", "## Files"]
         lines += [
             f"- {state.did} {path} (turn {state.turn}"
-            + (f", sha256 {state.sha256[:16]})" if state.sha256 else ")")
+            + (f", sha256 {state.sha256[:SHORT]})" if state.sha256 else ")")
             for path, state in list(ledger.files.items())[-_FILES:]
         ]
         if len(ledger.files) > _FILES:
@@ -218,7 +219,7 @@ def _results(context: Context, cut: int) -> list[str]:
     stay = {one.call_id for one in context.messages[cut:] if isinstance(one, ToolOutput)}
     calls = context.ledger.calls
     gone = [
-        f'- read_result("{call.handle[:16]}"): {call.name}({call.arguments}), {call.size:,} bytes'
+        f'- read_result("{call.handle[:SHORT]}"): {call.name}({call.arguments}), {call.size:,} bytes'
         for call_id, call in calls.items()
         if call_id not in stay and call.handle in context.ledger.handles
     ][-_RESULTS:]

@@ -18,6 +18,9 @@ from agentkit.messages import plain_text
 PutBlob = Callable[[bytes], Awaitable[str]]
 """Keeps bytes and returns their sha256."""
 
+SHORT = 12
+"""Hex digits of a handle where many stand in a prompt."""
+
 _HEAD, _MATCHES = 0.5, 0.25  # shares of a preview; the rest is its tail
 _LONGEST_LINE = 400  # characters of one line in a preview
 _WINDOW = 0.5  # share of the window that one message of the user may fill
