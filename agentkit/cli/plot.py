@@ -215,4 +215,5 @@ def _nice(value: float) -> float:
         power *= 10
     while power > value:
         power /= 10
-    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value)
+    steps = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
+    return next(step * power for step in steps if step * power >= value)

@@ -35,7 +35,7 @@ def pays_after(removed: int, rewritten: int, price: Price | None) -> float:
 
 
 def propose_clear(view: View, policy: Clear) -> ClearResults | None:
-    """Return the batch of results whose clearing pays back soonest, if that is soon enough.
+    """Return the deepest batch of results whose clearing pays back soon enough.
 
     Superseded views of a file may go although they are recent; what the model got last stays.
     """
@@ -44,7 +44,7 @@ def propose_clear(view: View, policy: Clear) -> ClearResults | None:
         return None
     sizes = view.sizes
     after = sum(sizes[candidates[0].index :])
-    best: tuple[float, int] | None = None
+    start: int | None = None
     removed = [max(one.tokens - PLACEHOLDER, 0) for one in candidates]
     gain = sum(removed)
     position = candidates[0].index
@@ -54,14 +54,15 @@ def propose_clear(view: View, policy: Clear) -> ClearResults | None:
         if gain < (policy.cold_least if view.cold else policy.least):
             break
         turns = pays_after(gain, after - gain, view.price)
-        if best is None or turns < best[0]:
-            best = turns, at
+        if turns <= policy.pays_within:
+            start = at
+            break
         gain -= removed[at]
     if view.cold and sum(removed) >= policy.cold_least:
         return ClearResults(_ids(candidates), "cold_cache", policy.thinking)
-    if best is None or best[0] > policy.pays_within:
+    if start is None:
         return None
-    return ClearResults(_ids(candidates[best[1] :]), "break_even", policy.thinking)
+    return ClearResults(_ids(candidates[start:]), "break_even", policy.thinking)
 
 
 def cleared(

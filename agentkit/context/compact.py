@@ -219,7 +219,7 @@ def _results(context: Context, cut: int) -> list[str]:
     stay = {one.call_id for one in context.messages[cut:] if isinstance(one, ToolOutput)}
     calls = context.ledger.calls
     gone = [
-        f'- read_result("{call.handle[:SHORT]}"): {call.name}({call.arguments}), {call.size:,} bytes'
+        f'- read_result("{call.handle[:SHORT]}"): {call.name}({call.arguments}), {call.size:,} B'
         for call_id, call in calls.items()
         if call_id not in stay and call.handle in context.ledger.handles
     ][-_RESULTS:]

@@ -23,7 +23,7 @@ from agentkit.usage import Usage
 
 GROWTH = 1_000.0
 """Tokens that a turn adds, before a run has shown its own figure."""
-_WEIGHT = 0.1  # of the newest turn in the average growth
+_TURNS = 10  # turns after a compaction before its own growth counts
 
 SUMMARY = "summary"
 """Topic of the note that says what a request for a summary cost."""
@@ -54,7 +54,7 @@ class Context:
         window: as given.
         ledger: what is pinned.
         estimate: of sizes in tokens.
-        growth: tokens that a turn adds, averaged.
+        growth: tokens that a turn adds since the last compaction, net of what was cleared.
         cold: whether the provider's cache is known to be lost.
     """
 
@@ -84,7 +84,7 @@ class Context:
         self._head_bytes = len(tools) + len(self._transcript.encoded[0])
         self._bytes = len(tools)
         self._counted = 0
-        self._last_input = 0
+        self._since: tuple[int, int] | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -212,10 +212,11 @@ class Context:
         )
         self._watch.reply(body.usage)
         self.cold = False
-        if body.usage.input > self._last_input > 0:
-            grown = body.usage.input - self._last_input
-            self.growth += _WEIGHT * (grown - self.growth)
-        self._last_input = body.usage.input
+        if self._since is None:
+            self._since = self.turn, body.usage.input
+        turns = self.turn - self._since[0]
+        if turns >= _TURNS:
+            self.growth = max((body.usage.input - self._since[1]) / turns, 1.0)
 
     def _edit(self, body: Cleared | Compacted) -> None:
         transcript = self._transcript
@@ -229,8 +230,8 @@ class Context:
         kept = sum(map(len, transcript.encoded[:index])) + len(self._tools)
         self._watch.edit(body, round(kept / self.estimate.ratio))
         self._prefix.edited(index)
-        self._last_input = 0
         if isinstance(body, Compacted):
+            self._since = None
             outputs = (one for one in transcript.messages if isinstance(one, ToolOutput))
             self.ledger.keep_standing({one.call_id for one in outputs})
 

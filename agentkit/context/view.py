@@ -75,7 +75,7 @@ class View:
         window: tokens that the model takes, or None.
         price: of the model, or None.
         turn: replies so far.
-        growth: tokens that a turn adds, averaged over the last ones.
+        growth: tokens that a turn adds since the last compaction, net of what was cleared.
         cold: whether the provider's cache is known to be lost.
         prefix: tokens of the tools and the instructions.
     """
