@@ -16,7 +16,7 @@ from agentkit.errors import RunNotFound
 from agentkit.events import Event, RunResumed, RunStarted, new_run_id
 from agentkit.model import Model
 from agentkit.store import SQLiteStore, Store
-from agentkit.tool import Dispatcher, Tool, collect, definitions
+from agentkit.tool import Dispatcher, DispatchPolicy, Tool, collect, definitions
 from agentkit.usage import Left
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def open_run(
         dispatcher = await stack.enter_async_context(
             Dispatcher(
                 tools,
-                agent.dispatch,
+                _lossless(agent.dispatch, policy),
                 run_id=run_id,
                 approval=agent.approval,
                 approver=agent.approver,
@@ -120,6 +120,14 @@ async def open_run(
         else:
             await run.append([await _started(agent, model, store, system, listed, origin)])
         yield run
+
+
+def _lossless(dispatch: DispatchPolicy, policy: ContextPolicy) -> DispatchPolicy:
+    """Let results come whole where large ones are offloaded, unless their size was bounded."""
+    whole = policy.offload.keep_characters if policy.offload else 0
+    if dispatch.max_result_characters != DispatchPolicy().max_result_characters:
+        return dispatch
+    return replace(dispatch, max_result_characters=max(whole, dispatch.max_result_characters))
 
 
 def _with_reader(

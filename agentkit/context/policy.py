@@ -47,6 +47,7 @@ class Offload:
             repeated. Default 200.
         paged: tools that bound their own results, which stay whole up to `paged_limit`.
         paged_limit: default 10,000.
+        keep_characters: a longer result loses its middle before it is offloaded. Default 4,000,000.
     """
 
     limit: int = 1_500
@@ -59,6 +60,7 @@ class Offload:
         {"grep_documents", "read_document", "read_note", "read_result", "search_documents"}
     )
     paged_limit: int = 10_000
+    keep_characters: int = 4_000_000
 
     def __post_init__(self) -> None:
         _positive(self, "limit", "preview", "error_limit", "page", "user_limit", "unchanged")

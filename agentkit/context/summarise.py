@@ -11,7 +11,7 @@ from agentkit.context.context import SUMMARY, Context, Snapshot
 from agentkit.context.policy import Compact
 from agentkit.context.summary import instruction, parse, patched
 from agentkit.context.verify import missing, problems
-from agentkit.errors import ModelError, PromptTooLong
+from agentkit.errors import EmptyReply, ModelError, PromptTooLong
 from agentkit.events import Noted
 from agentkit.messages import Assistant, Message, System, User, plain_text
 from agentkit.model import Model, Reply
@@ -60,6 +60,7 @@ async def summarise(context: Context, model: Model, policy: Compact, cut: int) -
             notes.append(_failed(error))
             if isinstance(error, PromptTooLong):
                 break
+            wrong = ["it was empty"] if isinstance(error, EmptyReply) else wrong
             continue
         items = patched(before, parse(reply.message.content))
         wrong = _wrong(reply, items, context, policy, archive, replaced)

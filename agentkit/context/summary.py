@@ -23,7 +23,6 @@ _LINE = re.compile(
     r"^\s*(?:[-*]\s+)?(?P<sign>[+~-])\s*(?P<key>[A-Za-z]+\d*)\s*[|:]\s*(?P<text>.*)$"
 )
 _DROP = re.compile(r"^\s*(?:[-*]\s+)?-\s*(?P<key>[a-z]\d+)\s*(?:[|:].*)?$")
-_LONGEST_ITEM = 2_000  # characters
 
 _INSTRUCTION = """\
 [Upkeep of the context, by the framework. In this one reply do not go on with the task and call no
@@ -140,4 +139,4 @@ def instruction(summary: Mapping[str, str], budget: int, problems: Sequence[str]
 
 
 def _texts(items: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((key, " ".join(text.split())[:_LONGEST_ITEM]) for key, text in items if text)
+    return tuple((key, " ".join(text.split())) for key, text in items if text)

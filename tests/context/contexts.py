@@ -55,7 +55,7 @@ class Worker:
     """A model that calls `work` for so many turns and then answers; it writes sound summaries.
 
     Attributes:
-        summaries: what it says when asked for a summary, in turn; "" for the usual patch.
+        summaries: what it says when asked for a summary, in turn; None for the usual patch.
         asked: decoded requests for a summary.
     """
 
@@ -70,7 +70,7 @@ class Worker:
     def __call__(self, request):
         if is_upkeep(request):
             self.asked.append(request)
-            if self.left and (said := self.left.pop(0)):
+            if self.left and (said := self.left.pop(0)) is not None:
                 return said if isinstance(said, Say) else Say(said)
             return Say(f"+ state | step {self.word(self.count)} is done")
         self.seen.append(request)
