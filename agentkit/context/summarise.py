@@ -39,13 +39,21 @@ class Summary:
     notes: tuple[Noted, ...]
 
 
-async def summarise(context: Context, model: Model, policy: Compact, cut: int) -> Summary:
+async def summarise(
+    context: Context, model: Model, policy: Compact, cut: int, snapshot: Snapshot
+) -> Summary:
     """Ask for the summary of what stands before `cut`, as a patch to the one that stands.
 
     The request has the run's tools and bytes, so the provider serves it from its cache. It is
     asked a second time with what was wrong; a summary that fails twice is given up.
+
+    Args:
+        context: of the run, which may go on meanwhile.
+        model: that is asked.
+        policy: what the summary may hold.
+        cut: index of the first message that stays.
+        snapshot: the prompt at a moment when no call was open.
     """
-    snapshot = context.snapshot()
     before = dict(context.ledger.summary)
     replaced = sum(context.sizes()[1:cut])
     archive = "\n".join(map(_text, snapshot.messages))

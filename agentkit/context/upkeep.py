@@ -200,7 +200,8 @@ class Upkeep:
         cut = self._cut(policy)
         if cut is None:
             return
-        work = summarise(self._context, self._model, policy, cut)
+        snapshot = self._context.snapshot()  # now, while no call is open
+        work = summarise(self._context, self._model, policy, cut, snapshot)
         self._job = _Job(cut, asyncio.create_task(work, name="summary"))
 
     async def _adopt(self, append: Append, policy: Compact, job: _Job, reason: str) -> None:
@@ -229,7 +230,8 @@ class Upkeep:
         """Compact now, with what the mode asks for; a summary that fails leaves the ledger."""
         items = dict(self._context.ledger.summary)
         if mode == "summary":
-            made = await summarise(self._context, self._model, policy, cut)
+            snapshot = self._context.snapshot()
+            made = await summarise(self._context, self._model, policy, cut, snapshot)
             await append(made.notes)
             mode = "ledger" if made.items is None else mode
             items = items if made.items is None else dict(made.items)

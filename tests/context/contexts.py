@@ -38,7 +38,21 @@ def folded(events, system, tools, policy):
 
 def filler(size, seed=0):
     """Return text of so many characters, different for each seed, without digits."""
-    words = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu".split()
+    words = [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+    ]
     shift = seed % len(words)
     line = " ".join([*words[shift:], *words[:shift]])
     name = "".join(chr(97 + int(digit)) for digit in str(seed))

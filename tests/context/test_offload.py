@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 
 import pytest
+from contexts import HANDLE, Worker, fresh, kinds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +14,7 @@ from agentkit import MemoryStore, SQLiteStore, ToolError, tool
 from agentkit.context import ContextPolicy, Offload, ResultReader
 from agentkit.context.offload import ingest, rows
 from agentkit.events import Offloaded, ToolFinished, ToolStarted, UserMessage
-from agentkit.testing import Call, GLMServer, Say, ScriptedModel
-from contexts import HANDLE, Worker, fresh, kinds
+from agentkit.testing import Call, GLMServer, Say
 from logs import read_log
 
 
@@ -29,9 +29,9 @@ def digest(text):
 class Ingest:
     """A context that takes results as a run does."""
 
-    def __init__(self, policy=Offload(), window=None):
+    def __init__(self, window=None):
         self.store = MemoryStore()
-        self.context = fresh(ContextPolicy(offload=policy), window=window)
+        self.context = fresh(ContextPolicy(clear=None), window=window)
         self.log = []
 
     def take(self, *bodies):
@@ -232,11 +232,7 @@ def test_a_run_offloads_and_reads_back_over_the_wire_and_a_lost_blob_is_told(tmp
 
 def test_the_tool_is_there_only_where_results_may_be_offloaded():
     for policy, there in (("default", True), ("unmanaged", False)):
-        seen = []
-
-        def brain(request):
-            seen.append([one["function"]["name"] for one in request["tools"]])
-            return Say("done")
-
-        asyncio.run(Worker(0).agent(model=ScriptedModel(brain), policy=policy).run("go"))
-        assert ("read_result" in seen[0]) is there
+        worker = Worker(0)
+        asyncio.run(worker.agent(policy=policy).run("go"))
+        names = [one["function"]["name"] for one in worker.seen[0]["tools"]]
+        assert ("read_result" in names) is there
