@@ -20,7 +20,7 @@ demo: ## set up, then research and plot from documents (ARGS="--documents DIR")
 	@$(BIN)/agentkit demo $(ARGS)
 
 test: ## set up, then run all tests (ARGS="-k NAME")
-	@$(SETUP) --dev
+	@$(SETUP) --dev --with all
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint ## style, types, import contracts, and the tests that are quick and need no Docker

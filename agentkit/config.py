@@ -13,6 +13,7 @@
 | AGENTKIT_PROVIDERS | JSON file of providers, default providers.json in AGENTKIT_HOME |
 | AGENTKIT_MODEL | model of the command line, default glm-5 |
 | AGENTKIT_HOME | folder of the log and its blobs, default ~/.local/share/agentkit |
+| AGENTKIT_STORE | URL of the log: sqlite:///FOLDER or postgresql://..., default AGENTKIT_HOME |
 | AGENTKIT_LOG | level of the operator's log on stderr, default warning |
 | AGENTKIT_NO_INSTALL | 1: set-up commands install nothing and say what is missing |
 """
@@ -38,6 +39,7 @@ class Settings:
         home: folder of the log and its blobs.
         log_level: level of the operator's log.
         providers: file of the user's own providers, if AGENTKIT_PROVIDERS names one.
+        store: URL of the store, if AGENTKIT_STORE names one; it may hold a password.
         keys: all variables whose name ends in _API_KEY and that are not empty.
     """
 
@@ -46,6 +48,7 @@ class Settings:
     home: Path = Path("~/.local/share/agentkit")
     log_level: str = "warning"
     providers: Path | None = None
+    store: str | None = field(default=None, repr=False)
     keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
@@ -65,9 +68,15 @@ class Settings:
             home=Path(env.get("AGENTKIT_HOME") or Path(data, "agentkit")).expanduser(),
             log_level=(env.get("AGENTKIT_LOG") or "warning").lower(),
             providers=Path(named).expanduser() if named else None,
+            store=env.get("AGENTKIT_STORE") or None,
             keys={
                 name: key.strip()
                 for name, key in env.items()
                 if name.endswith(KEY_SUFFIX) and key.strip()
             },
         )
+
+
+def variable(name: str) -> str | None:
+    """Return a variable that a file of the user's names, such as `${TOKEN}` in an mcp.json."""
+    return os.environ.get(name)  # noqa: TID251 - this is that file

@@ -31,6 +31,7 @@
     │   └── ReplayDiverged         a replay asks for what the log does not have
     └── StoreError               the log
         ├── SequenceConflict       another writer appended first
+        ├── RunTaken               another worker holds the run, or took it over
         ├── RunNotFound            no such run, or an ambiguous prefix of an id
         └── LogUnreadable          damaged, or written by a newer version
 
@@ -252,6 +253,10 @@ class StoreError(AgentkitError):
 
 class SequenceConflict(StoreError):
     """Another writer appended to the run first; load it again before going on."""
+
+
+class RunTaken(StoreError):
+    """Another worker holds the run; what this one still does to it must stop."""
 
 
 class RunNotFound(StoreError):

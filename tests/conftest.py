@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+import postgres
+
 IMAGE = pytest.StashKey[str]()
 
 
@@ -39,3 +41,20 @@ def docker_ready(request):
 def _docker_where_marked(request):
     if request.node.get_closest_marker("docker"):
         request.getfixturevalue("docker_ready")
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A PostgreSQL server of this session's own.
+
+    Without the programs the test is skipped, except in CI (CI=true), where that is a failure.
+    """
+    programs = postgres.programs()
+    if programs is None:
+        why = "POSTGRESQL IS NOT TESTED HERE. `agentkit setup --with postgres` installs it."
+        if os.environ.get("CI") == "true":
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
+    server = postgres.Postgres(programs)
+    yield server
+    server.remove()

@@ -45,7 +45,7 @@ class Agent(Generic[T]):
             of these; an `Output` says how it is asked for.
         limits: what one run may spend. Default 50 turns.
         name: of the agent, for the log.
-        store: where runs are kept; default SQLite in the user's data folder (AGENTKIT_HOME).
+        store: where runs are kept; default as AGENTKIT_STORE says, SQLite in AGENTKIT_HOME.
         dispatch: how tool calls run: caps and timeouts.
         approval: which calls run, which do not, and which are asked about. Default: all run.
         approver: answers the questions; without one a question pauses the run.
@@ -96,6 +96,7 @@ class Agent(Generic[T]):
         Raises:
             ConfigError: tools with the same name, no key for the endpoint.
             RunNotFound: no such run in the store.
+            RunTaken: another process, or another `open`, works on it.
             RunChanged: another agent began this log; the message says what differs.
             StoreError: the log cannot be read or written.
         """
@@ -130,11 +131,7 @@ class Agent(Generic[T]):
         """
         opening = self.open(subscriber, run_id=run_id, accept_changes=accept_changes)
         async with opening as run:
-            for call_id, answer in (answers or {}).items():
-                if answer is True:
-                    await run.approve(call_id)
-                else:
-                    await run.deny(call_id, answer or "")
+            await run.answer(answers or {})
             return await run.resume()
 
     def run_sync(self, content: Content) -> Result[T]:

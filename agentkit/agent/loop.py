@@ -11,7 +11,7 @@ from agentkit.agent.output import UNFINISHED
 from agentkit.context import PrefixBreak
 from agentkit.errors import GuardrailTripped, PrefixMoved, PromptTooLong
 from agentkit.events import Noted, Reminder, Replied, ToolFinished
-from agentkit.log import warn
+from agentkit.log import mark, warn
 from agentkit.tool import Past
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ async def drive(run: Run[Any]) -> Any:
 async def _ask(run: Run[Any]) -> Early:
     """Send what the context holds, log the answer, return the calls that started meanwhile."""
     parts = run.parts
+    mark(turn=run.spent.turns + 1)
     request, moved = run.context.request()
     if moved:
         await _note_prefix(run, moved)

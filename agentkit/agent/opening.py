@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agentkit.agent.output import Finish
 from agentkit.agent.restore import changed, differences
 from agentkit.agent.run import Parts, Run, Subscriber
-from agentkit.config import Settings
 from agentkit.context import READ_RESULT, Context, ContextPolicy, ResultReader, Workspace
-from agentkit.errors import RunNotFound
+from agentkit.errors import RunTaken, StoreError
 from agentkit.events import Event, RunResumed, RunStarted, new_run_id
+from agentkit.log import warn
 from agentkit.model import Model
-from agentkit.store import SQLiteStore, Store
+from agentkit.store import LEASE_SECONDS, Claim, Store, open_store
 from agentkit.tool import Dispatcher, DispatchPolicy, Tool, collect, definitions
 from agentkit.usage import Left
 
@@ -60,6 +61,7 @@ async def open_run(
     Raises:
         ConfigError: tools with the same name, no key for the endpoint.
         RunNotFound: the store has no such run.
+        RunTaken: somebody else works on it.
         RunChanged: the log was begun by another agent, and that was not accepted.
         StoreError: the log cannot be read or written.
     """
@@ -68,7 +70,7 @@ async def open_run(
     assert not isinstance(policy, str)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(kept_in(agent.store))
-        events = await _events(store, origin)
+        claim, events = await _claimed(store, origin, stack)
         finish = Finish(agent.output, agent.guardrails)
         workspace = Workspace(policy.workspace) if policy.workspace else None
         notes = workspace.tools() if workspace else []
@@ -115,10 +117,12 @@ async def open_run(
         stack.push_async_callback(run.upkeep.close)
         if reader:
             reader.attach(context.ledger, run.events)
-        if events:
+        if claim:
+            run.claim = claim
             await _go_on(run, events, system, listed, accept=origin.accept_changes)
         else:
             await run.append([await _started(agent, model, store, system, listed, origin)])
+            run.claim = await stack.enter_async_context(held(store, run_id))
         yield run
 
 
@@ -146,7 +150,7 @@ async def kept_in(store: Store | None) -> AsyncGenerator[Store]:
     if store is not None:
         yield store
         return
-    made = SQLiteStore(Settings.load().home)
+    made = open_store()
     try:
         yield made
     finally:
@@ -158,13 +162,50 @@ def instructions(said: str, finish: Finish, tools: tuple[Tool, ...]) -> str:
     return "\n\n".join(filter(None, (said, finish.instruction, UNTRUSTED if tools else "")))
 
 
-async def _events(store: Store, origin: Origin) -> list[Event]:
+async def _claimed(
+    store: Store, origin: Origin, stack: AsyncExitStack
+) -> tuple[Claim | None, list[Event]]:
+    """Return the claim on a run that goes on, and its log; nothing for a new run.
+
+    The log is read under the claim, so that nobody adds to it in between.
+    """
     if origin.run_id is None or origin.is_new:
-        return []
-    events = await store.load(origin.run_id)
-    if not events:
-        raise RunNotFound(f"Run {origin.run_id} has no events.")
-    return events
+        return None, []
+    run_id = (await store.load(origin.run_id))[0].run_id
+    claim = await stack.enter_async_context(held(store, run_id))
+    return claim, await store.load(run_id)
+
+
+@asynccontextmanager
+async def held(store: Store, run_id: str) -> AsyncGenerator[Claim]:
+    """Hold a run, so that nobody else works on it while the context is entered.
+
+    Raises:
+        RunTaken: somebody holds it.
+    """
+    claim = await store.claim(run_id)
+    renewing = asyncio.get_running_loop().create_task(_renew(store, claim), name="claim")
+    try:
+        yield claim
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewing
+        with suppress(StoreError):  # a lease that is not given back ends by itself
+            await store.release(claim)
+
+
+async def _renew(store: Store, claim: Claim) -> None:
+    while True:
+        await asyncio.sleep(LEASE_SECONDS / 3)
+        try:
+            await store.renew(claim)
+        except RunTaken as error:
+            # The next append says so to the run itself.
+            warn("agent", "run.taken", run_id=claim.run_id, error=str(error))
+            return
+        except StoreError as error:
+            warn("agent", "run.claim_not_renewed", run_id=claim.run_id, error=str(error))
 
 
 async def _go_on(
@@ -172,7 +213,7 @@ async def _go_on(
 ) -> None:
     """Fold the log into the run, and log that it goes on here."""
     for event in events:
-        run.apply(event)
+        run.apply(event, event.body)
     store, model = run.parts.store, run.parts.model
     before = run.standing.identity
     after = RunResumed(

@@ -54,10 +54,11 @@ class Result(Generic[T]):
         Raises:
             OSError: the folder cannot be written.
         """
-        return [_save(Path(folder), artifact) for artifact in self.artifacts]
+        return [save_artifact(Path(folder), artifact) for artifact in self.artifacts]
 
 
-def _save(folder: Path, artifact: Artifact) -> Path:
+def save_artifact(folder: Path, artifact: Artifact) -> Path:
+    """Write one artifact into a folder under a name that is free, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(Path(artifact.name).name or "artifact")
     for number in count(1):

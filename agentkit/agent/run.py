@@ -35,10 +35,10 @@ from agentkit.events import (
     UserMessage,
     now,
 )
-from agentkit.log import warn
+from agentkit.log import ids, warn
 from agentkit.messages import Content, User, plain_text
 from agentkit.model import Model
-from agentkit.store import Store
+from agentkit.store import Claim, Store
 from agentkit.tool import ApprovalPolicy, Approver, Artifact, Dispatcher, Question, Tool
 from agentkit.usage import Left, Limits, Spent
 
@@ -81,6 +81,7 @@ class Run(Generic[T]):
         parts: what the run works with.
         upkeep: keeps the context within its policy.
         parent: the run whose call this one serves, if any.
+        claim: what appends are made under, so that a process that lost the run writes no more.
         children: runs of sub-agents whose cost is not in this run's log yet, by id.
     """
 
@@ -100,6 +101,7 @@ class Run(Generic[T]):
         self.standing = Standing(parts.finish.tool_name)
         self.watch = Watch(parts.reminders)
         self.children: dict[str, Run[Any]] = {}
+        self.claim: Claim | None = None
         self.parent = parent
         self._subscriber = subscriber
         self._began = time.monotonic()
@@ -162,6 +164,18 @@ class Run(Generic[T]):
         """
         await self._answer(call_id, approved=False, reason=reason, remember=remember)
 
+    async def answer(self, answers: Mapping[str, bool | str]) -> None:
+        """Answer calls that wait: call ids to True, or to False or the reason of a denial.
+
+        Raises:
+            ConfigError: no such call waits.
+        """
+        for call_id, said in answers.items():
+            if said is True:
+                await self.approve(call_id)
+            else:
+                await self.deny(call_id, said or "")
+
     @property
     def pending(self) -> tuple[Question, ...]:
         """Calls that wait for approval."""
@@ -183,15 +197,18 @@ class Run(Generic[T]):
     async def append(self, bodies: Sequence[Body]) -> None:
         """Make the bodies the next events of the log: stored first, then folded, then told.
 
+        The log and the subscriber get them without redacted arguments, the prompt as they are.
+
         Raises:
             StoreError: the log could not be written; nothing has changed.
         """
         seq = len(self.events)
         at = now()
-        events = [Event(self.id, seq + index, at, body) for index, body in enumerate(bodies)]
-        await self.parts.store.append(self.id, events, seq)
-        for event in events:
-            self.apply(event)
+        redacted = self.parts.dispatcher.redacted
+        events = [Event(self.id, seq + index, at, redacted(b)) for index, b in enumerate(bodies)]
+        await self.parts.store.append(self.id, events, seq, self.claim)
+        for event, body in zip(events, bodies, strict=True):
+            self.apply(event, body)
             if self._subscriber:
                 self._subscriber(event)
 
@@ -199,11 +216,10 @@ class Run(Generic[T]):
         """Append bodies, large texts among them offloaded first; see `append`."""
         await self.append(await self.upkeep.ingest(bodies))
 
-    def apply(self, event: Event) -> None:
-        """Fold an event that is in the log."""
-        body = event.body
+    def apply(self, event: Event, body: Body) -> None:
+        """Fold an event that is in the log; `body` is its own, before anything was redacted."""
         self.events.append(event)
-        self.context.apply(body)
+        self.context.apply(body, event.body)
         self.standing.apply(body)
         self.watch.apply(body, self.standing.plan)
         if self.children and (sub := getattr(body, "sub_run", None)):
@@ -251,8 +267,9 @@ class Run(Generic[T]):
     async def _go(self) -> Result[T]:
         token = CURRENT.set(self)
         try:
-            output = await drive(self)
-            await self.upkeep.rest(self.append)
+            with ids(run_id=self.id):
+                output = await drive(self)
+                await self.upkeep.rest(self.append)
         except asyncio.CancelledError:
             await self._end(RunInterrupted(reason="cancelled"))
             raise

@@ -19,7 +19,7 @@ import orjson
 from pydantic_core import from_json, to_json
 
 from agentkit.agent.agent import Agent
-from agentkit.agent.opening import Origin, kept_in, open_run
+from agentkit.agent.opening import Origin, held, kept_in, open_run
 from agentkit.agent.result import Result
 from agentkit.agent.subagent import child_id, is_there
 from agentkit.errors import ConfigError, RunChanged, StepInterrupted
@@ -37,7 +37,7 @@ from agentkit.events import (
     now,
 )
 from agentkit.log import warn
-from agentkit.store import Store
+from agentkit.store import Claim, Store
 from agentkit.usage import Spent
 
 T = TypeVar("T")
@@ -48,6 +48,7 @@ class Workflow:
 
     Attributes:
         id: id of its run, the same for the same name and key.
+        claim: what its log is written under.
         spent: turns, tokens and dollars of the steps that were agents' runs.
     """
 
@@ -55,6 +56,7 @@ class Workflow:
         self.id = run_id
         self._store = store
         self._length = len(events)
+        self.claim: Claim | None = None
         self._writing = asyncio.Lock()
         self._started: dict[str, ToolStarted] = {}
         self._finished: dict[str, ToolFinished] = {}
@@ -187,7 +189,7 @@ class Workflow:
             events = [
                 Event(self.id, self._length + index, at, body) for index, body in enumerate(bodies)
             ]
-            await self._store.append(self.id, events, self._length)
+            await self._store.append(self.id, events, self._length, self.claim)
             self._length += len(events)
             for body in bodies:
                 self._apply(body)
@@ -236,6 +238,7 @@ async def workflow(
         store: where its log is kept; default as for agents.
 
     Raises:
+        RunTaken: the same name and key is at work in another process.
         StoreError: the log cannot be read or written.
     """
     async with kept_in(store) as kept:
@@ -248,12 +251,13 @@ async def workflow(
                 agent=f"workflow {name}", model="", provider="", instructions=empty, tools=empty
             )
             await flow.append(started)
-        try:
-            yield flow
-        except BaseException as error:
-            await flow.end(error)
-            raise
-        await flow.end(None)
+        async with held(kept, run_id) as flow.claim:
+            try:
+                yield flow
+            except BaseException as error:
+                await flow.end(error)
+                raise
+            await flow.end(None)
 
 
 def _agent_of(function: Callable[..., Any]) -> Agent[Any] | None:

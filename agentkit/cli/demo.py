@@ -10,8 +10,9 @@ import click
 
 from agentkit import plugins
 from agentkit.agent import Agent, update_plan
-from agentkit.cli.execute import Outcome, execute, summarize
-from agentkit.cli.run import model_options
+from agentkit.cli.command import model_options
+from agentkit.cli.execute import Job, Outcome, execute, summarize
+from agentkit.cli.live import stderr_view
 from agentkit.config import Settings
 from agentkit.errors import ConfigError
 from agentkit.model import GLM
@@ -98,7 +99,9 @@ async def _demo(model: GLM | None, folder: Path, artifacts: Path, *, as_json: bo
             limits=Limits(turns=30, seconds=1800),
             name="demo",
         )
-        return await execute(agent, TASK, as_json=as_json, artifacts=artifacts)
+        job = Job(agent, TASK)
+        view = stderr_view(quiet=as_json)
+        return await execute(job, view, as_json=as_json, artifacts=artifacts)
 
 
 def _examples() -> Path:

@@ -5,40 +5,63 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
 from agentkit.agent import Agent, Result
 from agentkit.cli.live import View, spending
-from agentkit.events import Ephemeral, Event, RunFinished, dump_line
+from agentkit.events import Ephemeral, Event, Noted, RunFinished, dump_line
 from agentkit.usage import Spent
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit code after SIGTERM, as shells give it."""
 
 
+PAUSED = 3
+"""Exit code of a run that waits for an approval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        agent: who does it.
+        content: a user message; None goes on with a run as it stands.
+        run_id: of the run that goes on; None for a new one.
+        answers: to calls of a paused run; see `Agent.resume`.
+        accept_changes: see `Agent.open`.
+        note: stands in the log of a new run.
+    """
+
+    agent: Agent[Any]
+    content: str | None
+    run_id: str | None = None
+    answers: Mapping[str, bool | str] = field(default_factory=dict[str, bool | str])
+    accept_changes: bool = False
+    note: Noted | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run and the paths of its saved artifacts."""
+    """A run that ended or paused, and the paths of its saved artifacts."""
 
-    result: Result
+    result: Result[Any]
     paths: tuple[Path, ...]
 
 
-async def execute(agent: Agent, task: str, *, as_json: bool, artifacts: Path) -> Outcome:
-    """Run the agent on a task.
+async def execute(job: Job, view: View, *, as_json: bool, artifacts: Path) -> Outcome:
+    """Do a job.
 
     The live view goes to stderr. The answer goes to stdout, or with `as_json` every durable event
     as one JSON line, the last one the finished run with the paths of its artifacts.
     """
-    from rich.console import Console
-
-    view = View(Console(stderr=True, quiet=as_json))
     last: list[Event] = []
 
     def subscriber(event: Event | Ephemeral) -> None:
@@ -49,27 +72,40 @@ async def execute(agent: Agent, task: str, *, as_json: bool, artifacts: Path) ->
             else:
                 _write(dump_line(event))
 
+    opening = job.agent.open(subscriber, run_id=job.run_id, accept_changes=job.accept_changes)
     with _terminated_like_interrupted(), view.shown():
-        result = await agent.run(task, subscriber)
+        async with opening as run:
+            if job.note is not None:
+                await run.append([job.note])
+            await run.answer(job.answers)
+            result = await (run.resume() if job.content is None else run.send(job.content))
     paths = tuple(result.save_artifacts(artifacts))
     if as_json:
-        _write(_with_paths(last[0], paths))
-    else:
+        if last:
+            _write(_with_paths(last[0], paths))
+    elif not result.pending:
         _answer(result.output)
     return Outcome(result, paths)
 
 
 def summarize(outcome: Outcome) -> None:
-    """Print what the run cost and where its artifacts lie, on stderr."""
+    """Print on stderr what the run cost, where its artifacts lie, and what it waits for."""
     result = outcome.result
     for path in outcome.paths:
         click.echo(f"saved {path}", err=True)
     spent = Spent(result.turns, result.usage, result.cost_usd)
     line = f"{spending(spent)} · {result.seconds:.1f} s · run {result.run_id}"
     click.echo(line, err=True)
+    if result.pending:
+        for question in result.pending:
+            click.echo(f"waits for approval: {question.tool}, call {question.call_id}", err=True)
+        first = result.pending[0].call_id
+        click.echo(f"go on with: agentkit resume {result.run_id} --approve {first}", err=True)
+        raise click.exceptions.Exit(PAUSED)
 
 
-def _answer(text: str) -> None:
+def _answer(output: Any) -> None:
+    text = output if isinstance(output, str) else orjson.dumps(output, default=str).decode()
     if not sys.stdout.isatty():
         click.echo(text)
         return
@@ -89,6 +125,29 @@ def _with_paths(event: Event, paths: tuple[Path, ...]) -> bytes:
     for artifact, path in zip(data["body"]["artifacts"], paths, strict=True):
         artifact["path"] = str(path)
     return orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@contextmanager
+def terminated_like_interrupted() -> Generator[None]:
+    """Let SIGTERM end the run as Ctrl-C does: the log says so and no container stays."""
+    task = asyncio.current_task()
+    assert task is not None
+    terminated: list[bool] = []
+
+    def terminate() -> None:
+        terminated.append(True)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if terminated:
+            raise click.exceptions.Exit(TERMINATED) from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 @contextmanager

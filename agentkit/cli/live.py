@@ -15,6 +15,7 @@ from rich.text import Text
 from agentkit.agent import Step
 from agentkit.agent.plan import plan_after
 from agentkit.events import (
+    ApprovalAsked,
     ArgumentsDelta,
     Ephemeral,
     Event,
@@ -23,6 +24,7 @@ from agentkit.events import (
     ReplyRestarted,
     RunFailed,
     RunInterrupted,
+    RunPaused,
     TextDelta,
     ThinkingDelta,
     ToolFinished,
@@ -31,7 +33,12 @@ from agentkit.events import (
 )
 from agentkit.usage import Spent
 
-_MARKS = {"ok": ("✓", "green"), "error": ("✗", "red"), "timeout": ("⏱", "red")}
+_MARKS = {
+    "ok": ("✓", "green"),
+    "error": ("✗", "red"),
+    "timeout": ("⏱", "red"),
+    "denied": ("⊘", "yellow"),
+}
 _STEPS = {"pending": ("○", "dim"), "in_progress": ("◐", "cyan"), "done": ("●", "green")}
 _TAIL = 160
 
@@ -67,6 +74,18 @@ class View:
             finally:
                 self._live = None
 
+    @contextmanager
+    def hidden(self) -> Generator[None]:
+        """Leave the terminal to somebody else while the context is entered."""
+        live = self._live
+        if live is not None:
+            live.stop()
+        try:
+            yield
+        finally:
+            if live is not None:
+                live.start()
+
     def __call__(self, event: Event | Ephemeral) -> None:
         """Take the next event of the run."""
         match event:
@@ -98,8 +117,12 @@ class View:
                 self._doing, self._tail = "waiting for the model", ""
             case Replied():
                 self._replied(body)
-            case Noted():
+            case Noted() if body.topic != "command":
                 self._line(Text(f"! {body.text}", "yellow"))
+            case ApprovalAsked():
+                self._line(Text(f"? {body.name} waits for approval", "yellow"))
+            case RunPaused():
+                self._line(Text("‖ paused", "yellow"))
             case RunFailed() | RunInterrupted():
                 reason = body.message if isinstance(body, RunFailed) else body.reason
                 self._line(Text(f"✗ {body.kind.replace('_', ' ')}: {reason}", "red"))
@@ -160,6 +183,11 @@ class View:
         rows.append(running)
         rows.append(Text(spending(self._spent), "dim"))
         return Group(*rows)
+
+
+def stderr_view(*, quiet: bool = False) -> View:
+    """Return a view on stderr, where everything but the answer goes."""
+    return View(Console(stderr=True, quiet=quiet))
 
 
 def spending(spent: Spent) -> str:

@@ -12,13 +12,22 @@ import structlog
 from agentkit import plugins
 from agentkit.config import Settings
 from agentkit.errors import AgentkitError, ConfigError
+from agentkit.log import add_ids
 
 COMMANDS = {
     "context": "agentkit.cli.context:context",
     "demo": "agentkit.cli.demo:demo",
+    "diff": "agentkit.cli.fork:diff",
     "doctor": "agentkit.cli.doctor:doctor",
+    "fork": "agentkit.cli.fork:fork",
+    "replay": "agentkit.cli.fork:replay",
+    "resume": "agentkit.cli.run:resume",
+    "export": "agentkit.cli.export:export",
     "run": "agentkit.cli.run:run",
+    "runs": "agentkit.cli.runs:runs",
     "setup": "agentkit.cli.setup_command:setup",
+    "tools": "agentkit.cli.tools:tools",
+    "trace": "agentkit.cli.trace:trace",
 }
 
 INTERRUPTED = 130
@@ -47,10 +56,11 @@ def cli() -> None:
     \b
     agentkit demo                      see it work, without a key
     agentkit run "task" --tools code   run an agent
+    agentkit runs list                 what ran, and how it went on
     agentkit doctor                    what is here and what is missing
 
     Keys and defaults come from the environment: ZAI_API_KEY, ZAI_BASE_URL, AGENTKIT_MODEL,
-    AGENTKIT_HOME (the log), AGENTKIT_LOG (level of the log on stderr).
+    AGENTKIT_HOME or AGENTKIT_STORE (the log), AGENTKIT_LOG (level of the log on stderr).
     """
 
 
@@ -88,6 +98,7 @@ def configure_log(level: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),

@@ -1,32 +1,38 @@
-"""`agentkit run`: an agent on one task, from the shell."""
+"""`agentkit run` and `agentkit resume`: an agent on one task, from the shell."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
-from agentkit import plugins
-from agentkit.agent import Agent, update_plan
-from agentkit.agent.agent import INSTRUCTIONS
-from agentkit.cli.execute import execute, summarize
-from agentkit.config import Settings
+from agentkit.agent import Agent
+from agentkit.cli.approve import terminal_approver
+from agentkit.cli.command import agent_options, command_from, command_of, given
+from agentkit.cli.elicit import terminal_elicit
+from agentkit.cli.execute import Job, execute, summarize
+from agentkit.cli.live import View, stderr_view
+from agentkit.cli.sources import named
 from agentkit.errors import ConfigError
-from agentkit.model import GLM
-from agentkit.tool import Toolset
-from agentkit.usage import Limits
+from agentkit.store import Store, open_store
 
 
-def model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that choose a model and its endpoint."""
+def output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say where artifacts go and what is printed."""
     for option in (
-        click.option("--provider", help="Dialect of the endpoint; default: by its host."),
-        click.option("--base-url", metavar="URL", help="Endpoint; default ZAI_BASE_URL or Z.ai."),
-        click.option("--model", metavar="NAME", help="Model; default AGENTKIT_MODEL or glm-5."),
+        click.option("--json", "as_json", is_flag=True, help="Print durable events as JSON lines."),
+        click.option(
+            "--artifacts",
+            type=click.Path(path_type=Path, file_okay=False),
+            default=Path("artifacts"),
+            show_default=True,
+            help="Folder for files that tools made.",
+        ),
     ):
         command = option(command)
     return command
@@ -34,81 +40,99 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("task")
-@click.option(
-    "--tools",
-    "names",
-    multiple=True,
-    metavar="NAME[:ARG]",
-    help="A toolset, such as `code` or `documents:DIR`. May be given several times.",
-)
-@model_options
-@click.option("--instructions", metavar="TEXT", help="The system prompt; @FILE reads a file.")
-@click.option("--turns", type=click.IntRange(1), default=50, show_default=True, help="Limit.")
-@click.option("--cost", type=float, metavar="USD", help="Limit in dollars.")
-@click.option("--seconds", type=float, help="Limit of wall time.")
-@click.option(
-    "--artifacts",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("artifacts"),
-    show_default=True,
-    help="Folder for files that tools made.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print durable events as JSON lines.")
-def run(  # noqa: PLR0913 - one parameter for each option
-    *,
-    task: str,
-    names: tuple[str, ...],
-    model: str | None,
-    base_url: str | None,
-    provider: str | None,
-    instructions: str | None,
-    turns: int,
-    cost: float | None,
-    seconds: float | None,
-    artifacts: Path,
-    as_json: bool,
-) -> None:
+@agent_options
+@output_options
+def run(*, task: str, artifacts: Path, as_json: bool, **options: Any) -> None:
     r"""Run an agent on TASK; `-` reads the task from standard input.
 
-    The answer goes to stdout, everything else to stderr.
+    The answer goes to stdout, everything else to stderr. Exit code 0: done; 1: failed; 2: wrong
+    usage; 3: a call waits for approval, and `agentkit resume` goes on; 130: interrupted.
 
     \b
     agentkit run "What is 2**100? Use code." --tools code
     agentkit run "Summarise the prices, with sources." --tools documents:notes/
+    agentkit run "What time is it in Oslo?" --mcp "uvx mcp-server-time"
+    agentkit run "Tidy the folder." --tools tools.py --ask destructive
     """
-    agent = Agent(
-        GLM(model or Settings.load().model, base_url=base_url, provider=provider),
-        instructions=_text(instructions) if instructions else INSTRUCTIONS,
-        tools=[update_plan, *(toolset(name) for name in names)],
-        limits=Limits(turns=turns, cost_usd=cost, seconds=seconds),
-        name="run",
-    )
+    command = command_from(options)
+    view = stderr_view(quiet=as_json)
     text = sys.stdin.read() if task == "-" else task
-    summarize(asyncio.run(execute(agent, text, as_json=as_json, artifacts=artifacts)))
+    agent = command.agent(terminal_approver(view), terminal_elicit(view.hidden))
+    job = Job(agent, text, note=command.note())
+    summarize(asyncio.run(execute(job, view, as_json=as_json, artifacts=artifacts)))
 
 
-def toolset(name: str) -> Toolset:
-    """Return the toolset that `NAME` or `NAME:ARG` names.
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--say", metavar="TEXT", help="A further user message, once the run is done.")
+@click.option("--approve", multiple=True, metavar="CALL", help="Allow a call that waits.")
+@click.option("--deny-call", multiple=True, metavar="CALL[=REASON]", help="Deny a call that waits.")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on although model, instructions or tools differ from the log's.",
+)
+@click.option(
+    "--agent", "path", metavar="FILE.py:NAME", help="The agent, for runs that Python code made."
+)
+@agent_options
+@output_options
+def resume(  # noqa: PLR0913 - one parameter for each option
+    *,
+    run_id: str,
+    say: str | None,
+    approve: tuple[str, ...],
+    deny_call: tuple[str, ...],
+    accept_changes: bool,
+    path: str | None,
+    artifacts: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    r"""Go on with RUN (the beginning of its id is enough) from wherever its log stands.
+
+    It may have been killed, interrupted, paused for an approval, or stopped by a limit. What is
+    finished is not done again. A run that `agentkit run` made needs no options; those given here
+    replace the old ones, and what would change the prompt needs --accept-changes.
+
+    \b
+    agentkit resume 01a2
+    agentkit resume 01a2 --approve call_7 --deny-call call_8="not this file"
+    agentkit resume 01a2 --turns 200
+    """
+    answers: dict[str, bool | str] = dict.fromkeys(approve, True)
+    for one in deny_call:
+        call, _, reason = one.partition("=")
+        answers[call] = reason or False
+    view = stderr_view(quiet=as_json)
+
+    async def main() -> None:
+        store = open_store()
+        try:
+            agent = await agent_of(store, run_id, path, options, view)
+            job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
+            outcome = await execute(job, view, as_json=as_json, artifacts=artifacts)
+        finally:
+            await store.close()
+        summarize(outcome)
+
+    asyncio.run(main())
+
+
+async def agent_of(
+    store: Store, run_id: str, path: str | None, options: dict[str, Any], view: View | None
+) -> Agent[Any]:
+    """Return the agent that goes on with a run: named, or as the command in its log made it.
 
     Raises:
-        ConfigError: no such toolset, or it does not take this argument.
+        ConfigError: the log has no command, or `path` names no agent.
     """
-    short, colon, argument = name.partition(":")
-    factory: Callable[..., Any] = plugins.load(plugins.TOOLS, short)
-    try:
-        made = factory(argument) if colon else factory()
-    except TypeError as error:
-        wanted = "needs" if not colon else "takes no such"
-        raise ConfigError(f"--tools {name}: {short!r} {wanted} argument ({error}).") from error
-    if not isinstance(made, Toolset):
-        raise ConfigError(f"--tools {name}: {short!r} made {type(made).__name__}, no toolset.")
-    return made
-
-
-def _text(value: str) -> str:
-    if not value.startswith("@"):
-        return value
-    try:
-        return Path(value[1:]).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--instructions {value}: cannot be read: {error}.") from error
+    if path is None:
+        command = command_of(await store.load(run_id))
+        changed = command.changed(given(options))
+        asking = (terminal_approver(view), terminal_elicit(view.hidden)) if view else (None, None)
+        return replace(changed.agent(*asking), store=store)
+    (found,) = named(path)
+    if not isinstance(found, Agent):
+        raise ConfigError(f"--agent {path}: expected an Agent, got {type(found).__name__}.")
+    return replace(cast("Agent[Any]", found), store=store)

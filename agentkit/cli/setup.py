@@ -2,7 +2,7 @@
 
 It also runs as a script on a bare Debian or Ubuntu, before anything is installed:
 
-    python3 agentkit/cli/setup.py [--dev] [--docker auto|require|skip]
+    python3 agentkit/cli/setup.py [--dev] [--docker auto|require|skip] [--with NAME]
 
 For that, this file and its `setup_*` siblings use the standard library only, and this file has
 to load in an older Python too, if only to say that it is too old.
@@ -27,10 +27,13 @@ import argparse
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentkit.cli.setup_host import Host
 
 _OLDEST = (3, 11)
@@ -46,17 +49,31 @@ def main() -> int:
     )
     parser.add_argument("--dev", action="store_true", help="what the tests need, too")
     parser.add_argument("--docker", choices=_DOCKER, default="auto", help="see `agentkit setup`")
+    from agentkit.cli.setup_parts import PARTS  # late, as below
+
+    parser.add_argument(
+        "--with",
+        dest="parts",
+        action="append",
+        default=[],
+        choices=["all", *sorted(PARTS)],
+        help="an optional part, too; may be given several times",
+    )
     options = parser.parse_args()
-    return set_up(dev=options.dev, docker=options.docker, own_environment=True)
+    return set_up(dev=options.dev, docker=options.docker, parts=options.parts, own_environment=True)
 
 
-def set_up(*, dev: bool, docker: str, own_environment: bool = False) -> int:
+def set_up(
+    *, dev: bool, docker: str, parts: Sequence[str] = (), own_environment: bool = False
+) -> int:
     """Do all steps, and tell a person on stderr.
 
     Args:
         dev: whether to install what the tests need, too.
         docker: "auto" goes on without an engine where none can be had, "require" fails there,
             "skip" does not look for one.
+        parts: names of optional parts to have as well, or "all"; with `dev` it goes on without
+            one that cannot be had, and its tests are skipped.
         own_environment: make and use `.venv` of the checkout, whatever Python runs this.
 
     Returns:
@@ -67,7 +84,9 @@ def set_up(*, dev: bool, docker: str, own_environment: bool = False) -> int:
 
     started = time.monotonic()
     try:
-        ready = _steps(Host.here(), dev=dev, docker=docker, own_environment=own_environment)
+        host = Host.here()
+        ready = _steps(host, dev=dev, docker=docker, own_environment=own_environment)
+        ready += _part_steps(host, dev=dev, parts=parts)
     except Problem as problem:
         sys.stderr.write(f"setup: {problem}\n")
         return 1
@@ -97,6 +116,14 @@ def _steps(host: Host, *, dev: bool, docker: str, own_environment: bool) -> list
             f"packages in {environment.folder}",
             *_docker_steps(host, environment.python, docker),
         ]
+
+
+def _part_steps(host: Host, *, dev: bool, parts: Sequence[str]) -> list[str]:
+    from agentkit.cli.setup_parts import PARTS, ensure, ensure_if_possible
+
+    wanted = sorted(PARTS) if "all" in parts else sorted(set(parts))
+    (ensure_if_possible if dev else ensure)(host, wanted)
+    return wanted
 
 
 def _docker_steps(host: Host, python: Path, docker: str) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from agentkit.cli.setup import set_up
+from agentkit.cli.setup_parts import PARTS
 
 
 @click.command(short_help="Install what agentkit needs: packages, Docker, sandbox image.")
@@ -18,11 +19,18 @@ from agentkit.cli.setup import set_up
     show_default=True,
     help="auto goes on without Docker where none can be had, require fails there.",
 )
-def setup(*, dev: bool, docker: str) -> None:
+@click.option(
+    "--with",
+    "parts",
+    type=click.Choice(["all", *sorted(PARTS)]),
+    multiple=True,
+    help="An optional part, too; may be given several times.",
+)
+def setup(*, dev: bool, docker: str, parts: tuple[str, ...]) -> None:
     """Install what agentkit needs on this machine, and say what before it is done.
 
     Packages into the checkout's .venv, the Docker engine (root on Debian or Ubuntu), the sandbox
     image. The second time it changes nothing and needs no network. AGENTKIT_NO_INSTALL=1 checks
     everything, installs nothing and stops at the first thing that is missing.
     """
-    sys.exit(set_up(dev=dev, docker=docker))
+    sys.exit(set_up(dev=dev, docker=docker, parts=parts))

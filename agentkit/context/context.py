@@ -124,8 +124,14 @@ class Context:
         """Estimated tokens of the tools and the instructions."""
         return self.estimate.of(self._head_bytes)
 
-    def apply(self, body: Body) -> None:
-        """Take the next event of the log."""
+    def apply(self, body: Body, logged: Body | None = None) -> None:
+        """Take the next event of the log.
+
+        Args:
+            body: as it goes into the prompt.
+            logged: as it stands in the log, if arguments were redacted there: what the ledger says
+                of calls is written to the log too.
+        """
         transcript = self._transcript
         if isinstance(body, Replied):
             self._reply(body)
@@ -138,7 +144,7 @@ class Context:
                 self._watch.lost()
             elif isinstance(body, Noted) and body.topic == SUMMARY:
                 self._watch.summary(body.data.get("cost_usd"))
-        self.ledger.apply(body)
+        self.ledger.apply(logged or body)
 
     def request(self) -> tuple[Request, PrefixBreak | None]:
         """Return the next request, and where its prefix broke if it did."""

@@ -26,6 +26,7 @@ from agentkit.events.codec import (
     dump_body,
     dump_line,
     load_body,
+    load_line,
     new_run_id,
     now,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "dump_body",
     "dump_line",
     "load_body",
+    "load_line",
     "new_run_id",
     "now",
 ]

@@ -1,7 +1,32 @@
-"""The durable events: the log that a run is.
+"""The durable events: the log that a run is, and the contract of its format.
 
-They are stored and ordered by `seq`; everything else about a run is read from them. This file is
-the contract of the log: a body's fields, its `kind` and its `version`.
+They are stored and ordered by `seq`; everything else about a run is read from them. `--json` and
+`agentkit export --format jsonl` print each as one line of JSON, which `jq` reads:
+
+    {"run_id": "...", "seq": 0, "at": "2026-01-31T12:00:00.000000+00:00",
+     "kind": "run_started", "version": 1, "body": {...}}
+
+| kind | when | read it for |
+|---|---|---|
+| run_started | first of every run | agent, model, hashes of the system prompt and the tools |
+| user_message | the user said something | the task |
+| reminder | the framework told the model something | what rides on the last tool result |
+| replied | the model answered | thinking, text, tool calls, tokens, dollars, seconds |
+| tool_started | before a call has effects | the arguments as used, and what was mended in them |
+| tool_finished | a call has its result | what the model reads of it, artifacts, seconds |
+| approval_asked, approval_answered | a call was held | why, and what was decided |
+| noted | anything a reader wants to know | prefix breaks, fallbacks, replies cut short |
+| run_paused, run_resumed | the run waits; it goes on | why; what changed meanwhile |
+| run_interrupted, run_failed, run_finished | it ended | why, or the output and the sums |
+
+What holds for readers and writers of every version:
+
+- A body's fields are those of its class here. Bytes lie in blobs and are named by their sha256.
+- A new field has a default, so older lines load; that is no new version.
+- A change that older lines do not fit raises `version` and adds an upcaster (`codec.UPCASTERS`), so
+  old lines load for ever; `tests/golden` holds a log of every version that was released.
+- A kind or version from the future is refused (`LogUnreadable`), never skipped.
+- A reader outside agentkit skips kinds and fields that it does not know.
 """
 
 from __future__ import annotations
@@ -197,7 +222,7 @@ class ApprovalAnswered:
         approved: whether the call may run.
         reason: for the model, when it may not.
         remember: whether later calls of this tool in this run need not ask.
-        by: who answered: "callback", "caller".
+        by: who answered: "callback", "caller"; "remembered" for an earlier answer.
     """
 
     kind: ClassVar[str] = "approval_answered"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
+from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 
 from agentkit.errors import StoreError
@@ -36,7 +39,8 @@ class BlobFolder:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
-        if path.exists():
+        with suppress(OSError):
+            os.utime(path)  # young again: `sweep` leaves it to the event that will name it
             return sha256
         draft = path.with_name(f".{sha256}.{os.urandom(4).hex()}")
         try:
@@ -65,3 +69,27 @@ class BlobFolder:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise StoreError(f"The blob {sha256} is damaged: its bytes do not fit its name.")
         return data
+
+    def sweep(self, named: Container[str], grace: float) -> int:
+        """Delete the blobs that are not named and older than `grace` seconds; return their bytes.
+
+        The age is the file's, by the wall clock: a clock that jumps ahead by more than the grace
+        can cost a blob whose event is not written yet.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        freed = 0
+        limit = time.time() - grace
+        try:
+            for path in self._folder.glob("*/*"):
+                sha256 = path.name.removeprefix(".").partition(".")[0]  # or a draft left by a crash
+                is_draft = path.name != sha256
+                if is_draft or sha256 not in named:
+                    found = path.stat()
+                    if found.st_mtime <= limit:
+                        path.unlink()
+                        freed += found.st_size
+        except OSError as error:
+            raise StoreError(f"Blobs in {self._folder} cannot be deleted: {error}.") from error
+        return freed

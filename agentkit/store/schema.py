@@ -16,7 +16,16 @@ def _first(db: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first,)
+def _claims(db: sqlite3.Connection) -> None:
+    # A released claim keeps its row without an owner: epochs only grow.
+    db.execute(
+        "CREATE TABLE claims (run_id TEXT PRIMARY KEY, owner TEXT, epoch INTEGER NOT NULL,"
+        " boot TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID"
+    )
+
+
+# Append only: a file made by any earlier agentkit is brought forward from where it stands.
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first, _claims)
 
 
 def migrate(db: sqlite3.Connection) -> None:

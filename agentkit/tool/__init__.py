@@ -15,7 +15,9 @@ from agentkit.tool.base import (
     Validate,
 )
 from agentkit.tool.batch import Keep, Record
+from agentkit.tool.binder import Binder
 from agentkit.tool.cancelled import Cancelled
+from agentkit.tool.combine import combine_tools, filter_tools, prefix_tools, rename_tools
 from agentkit.tool.dispatch import Dispatcher
 from agentkit.tool.early import Early
 from agentkit.tool.execution import Emit
@@ -32,6 +34,7 @@ __all__ = [
     "ArgumentFault",
     "Arguments",
     "Artifact",
+    "Binder",
     "Cancelled",
     "DispatchPolicy",
     "Dispatcher",
@@ -53,8 +56,12 @@ __all__ = [
     "as_tool",
     "bind",
     "collect",
+    "combine_tools",
     "definitions",
+    "filter_tools",
+    "prefix_tools",
     "raw_tool",
+    "rename_tools",
     "tool",
     "validator",
 ]

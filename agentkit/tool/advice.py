@@ -5,27 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic_core import ErrorDetails, ValidationError, to_json
 
 from agentkit.tool.base import ArgumentFault, Problem
+from agentkit.tool.example import example
+from agentkit.tool.shape import Path, Schema, branches, schema_at, types_of, values_of
 
-_SHOWN_PROBLEMS = 8
-_SHOWN_VALUE = 80
-
-_TYPES: Mapping[type, str] = {
-    bool: "boolean",
-    int: "integer",
-    list: "array",
-    str: "string",
-    type(None): "null",
-}
-
-_EXAMPLES: Mapping[str, Any] = {"array": [], "boolean": True, "null": None, "object": {}}
-
-Path = tuple[str | int, ...]
-Schema = Mapping[str, Any]
+_SHOWN_PROBLEMS: Final = 8
+_SHOWN_VALUE: Final = 80
+_SHOWN_EXAMPLE: Final = 400
+_SHOWN_EXPECTED: Final = 600
+_SHOWN_VALUES: Final = 20
 
 
 def fault(tool_name: str, problems: Iterable[Problem], schema: Schema) -> ArgumentFault:
@@ -42,14 +34,15 @@ def fault(tool_name: str, problems: Iterable[Problem], schema: Schema) -> Argume
 def missing(path: Path, schema: Schema) -> Problem:
     """Return the problem of a required argument that is not there."""
     wanted = schema_at(schema, path)
-    text = f"required, but missing ({_words(wanted, schema)})"
+    text = f"required, but missing ({words(wanted, schema)})"
     description = str(wanted.get("description", ""))
     return Problem(path, f"{text}: {description}" if description else text, "missing")
 
 
 def extra(path: Path, schema: Schema, value: Any) -> Problem:
     """Return the problem of an argument that the tool does not have."""
-    names = list(schema_at(schema, path[:-1]).get("properties", {}))
+    around = branches(schema_at(schema, path[:-1]), schema)
+    names = [str(name) for one in around for name in one.get("properties", {})]
     text = "no such argument"
     if close := closest(str(path[-1]), names):
         text += f"; did you mean {close}?"
@@ -60,6 +53,8 @@ def extra(path: Path, schema: Schema, value: Any) -> Problem:
 
 def wrong(path: Path, expected: str, value: Any) -> Problem:
     """Return the problem of a value that does not fit."""
+    if len(expected) > _SHOWN_EXPECTED:
+        expected = f"{expected[:_SHOWN_EXPECTED]}..."
     return Problem(path, f"{expected}, got {show(value)}", "wrong", value)
 
 
@@ -111,99 +106,28 @@ def place(path: Path) -> str:
 
 def form(schema: Schema, faulty: AbstractSet[str] = frozenset()) -> str:
     """Return an example of the right arguments: the required and the faulty ones, or all."""
-    properties = cast("dict[str, Schema]", schema.get("properties", {}))
-    wanted = [name for name in properties if name in {*schema.get("required", ()), *faulty}]
+    properties = cast("Mapping[str, Schema]", schema.get("properties", {}))
     if not properties:
         return "It takes no arguments: {}" if schema.get("additionalProperties") is False else ""
-    example = {name: _example(properties[name], schema, 3) for name in wanted or properties}
-    rest = [name for name in properties if name not in example]
-    text = f"The right form is {show(example, 400)}"
+    required = set(schema.get("required", ()))
+    for wanted in ({*required, *faulty} & set(properties) or set(properties), required):
+        made = {name: example(properties[name], schema) for name in properties if name in wanted}
+        text = show(made, _SHOWN_EXAMPLE)
+        if len(text) <= _SHOWN_EXAMPLE:
+            break
+    rest = [name for name in properties if name not in made]
+    text = f"The right form is {text}"
     return f"{text} (optional: {', '.join(rest)})." if rest else f"{text}."
 
 
-def schema_at(schema: Schema, path: Path) -> Schema:
-    """Return the schema of a place, {} when the schema does not say."""
-    here = [schema]
-    for step in path:
-        here = [
-            inner
-            for one in here
-            for branch in _branches(one, schema)
-            if (inner := _step(branch, step)) is not None
-        ]
-    return here[0] if here else {}
-
-
-def types_of(schema: Schema, root: Schema) -> set[str]:
-    """Return the JSON types that a schema allows, as far as it says."""
-    found: set[str] = set()
-    for branch in _branches(schema, root):
-        said = branch.get("type", ())
-        found |= {said} if isinstance(said, str) else set(said)
-        values = [branch["const"]] if "const" in branch else branch.get("enum", ())
-        for value in values:
-            found |= types_of_value(value)
-    # Every integer is a number too.
-    return found | {"integer"} if "number" in found else found
-
-
-def types_of_value(value: Any) -> set[str]:
-    """Return the JSON types that a value belongs to: 2.0 is a number and an integer."""
-    if isinstance(value, float):
-        return {"number", "integer"} if value.is_integer() else {"number"}
-    return {_TYPES.get(cast("type[object]", type(value)), "object")}
-
-
-def _branches(schema: Schema, root: Schema) -> list[Schema]:
-    """Return the alternatives of a schema, with local references followed."""
-    reference = str(schema.get("$ref", ""))
-    if reference.startswith("#/"):
-        target: Any = root
-        for key in reference.removeprefix("#/").split("/"):
-            target = target.get(key, {})
-        return _branches(target, root) if target is not schema else []
-    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    if not alternatives:
-        return [schema]
-    return [branch for one in alternatives for branch in _branches(one, root)]
-
-
-def _step(schema: Schema, step: str | int) -> Schema | None:
-    if isinstance(step, int):
-        prefix = schema.get("prefixItems", ())
-        inner = prefix[step] if step < len(prefix) else schema.get("items")
-    else:
-        inner = schema.get("properties", {}).get(step, schema.get("additionalProperties"))
-    return cast("Schema", inner) if isinstance(inner, Mapping) else None
-
-
-def _example(schema: Schema, root: Schema, depth: int) -> Any:
-    """Return a value that shows the shape; it need not satisfy patterns and formats."""
-    branch = next(iter(_branches(schema, root)), schema)
-    for key in ("default", "const"):
-        if key in branch:
-            return branch[key]
-    for key in ("enum", "examples"):
-        if branch.get(key):
-            return branch[key][0]
-    kind = min(types_of(branch, root), default="string")
-    if kind == "object" and depth:
-        properties = cast("dict[str, Schema]", branch.get("properties", {}))
-        names = [name for name in branch.get("required", ()) if name in properties]
-        return {name: _example(properties[name], root, depth - 1) for name in names}
-    if kind == "array" and depth and isinstance(branch.get("items"), Mapping):
-        return [_example(branch["items"], root, depth - 1)]
-    if kind in ("integer", "number"):
-        return branch.get("minimum", 1)
-    return _EXAMPLES.get(kind, branch.get("format", "..."))
-
-
-def _words(schema: Schema, root: Schema) -> str:
+def words(schema: Schema, root: Schema) -> str:
     """Return a few words on what a schema allows."""
-    values = [value for branch in _branches(schema, root) for value in branch.get("enum", ())]
-    if values:
-        return f"one of {', '.join(map(show, values))}"
-    return " or ".join(sorted(types_of(schema, root))) or "any value"
+    values = [value for branch in branches(schema, root) for value in values_of(branch)]
+    if not values:
+        return " or ".join(sorted(types_of(schema, root))) or "any value"
+    shown = ", ".join(map(show, values[:_SHOWN_VALUES]))
+    more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
+    return f"one of {shown}{more}"
 
 
 def _walk(steps: Path, given: Any) -> Path:

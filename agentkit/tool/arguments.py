@@ -1,24 +1,34 @@
 """Arguments: from the text that the model wrote to keyword arguments, or to good advice.
 
-An argument that the tool does not have is refused with a suggestion rather than ignored: a
-misspelt option that is silently dropped gives a wrong result that the model cannot see.
+In this order: the text is parsed, or read leniently; the values are checked against the schema,
+strictly; what does not fit is mended where one reading is left, and checked again. Every repair is
+reported, and what is used always fits the published schema.
+
+An argument that the tool does not have is refused with a suggestion rather than ignored or renamed:
+a misspelt option that is silently dropped gives a wrong result that the model cannot see.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from pydantic_core import from_json, to_json
 
-from agentkit.tool.advice import form, place, schema_at, show, types_of, types_of_value
-from agentkit.tool.base import ArgumentFault, Problem, Tool
+from agentkit.tool.advice import form, show
+from agentkit.tool.base import REDACTED, ArgumentFault, Tool
+from agentkit.tool.lenient import read
+from agentkit.tool.mend import Repair, mend, unwrapped
 from agentkit.tool.results import describe
 
-_NOTHING = object()  # null is a value
+_ROUNDS: Final = 4
+"""Mending one level may show what is wrong a level deeper."""
+
+_MATTERS: Final = ("left out", "closed")
+"""Beginnings of the lenient reader's reports that the model should know of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +36,16 @@ class Arguments:
     """A call's arguments after parsing, repair and validation.
 
     Attributes:
-        given: JSON values as the log keeps them.
+        given: JSON values as the log keeps them; they fit the tool's schema.
         keywords: what the function is called with.
         repairs: what was mended, in words.
+        note: what of that the model should read with the result; mostly "".
     """
 
     given: Mapping[str, Any]
     keywords: dict[str, Any]
     repairs: tuple[str, ...] = ()
+    note: str = ""
 
 
 def bind(tool: Tool, text: str) -> Arguments:
@@ -47,15 +59,41 @@ def bind(tool: Tool, text: str) -> Arguments:
         ArgumentFault: and nothing else, whatever the text.
     """
     given, repairs = parse(text, tool)
+    if lost := [name for name in tool.redact if given.get(name) == REDACTED]:
+        raise ArgumentFault(
+            f"Nothing was run: {', '.join(lost)} of {tool.name} was redacted from the log and is "
+            "not known any more. Send the call again with the true value."
+        )
     try:
         keywords = _validate(tool, given)
-    except ArgumentFault as first:
-        mended, done = mend(given, first.problems, tool.parameters)
-        if not done:
-            raise
-        keywords = _validate(tool, mended)
-        given, repairs = mended, (*repairs, *done)
-    return Arguments(_storable(given), keywords, repairs)
+    except ArgumentFault as fault:
+        given, keywords = _mended(tool, given, fault, repairs)
+    return Arguments(
+        _storable(given), keywords, tuple([one.text for one in repairs]), _note(repairs)
+    )
+
+
+def _mended(
+    tool: Tool, given: dict[str, Any], fault: ArgumentFault, repairs: list[Repair]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return arguments that fit, and the keywords they become; or raise what is still wrong."""
+    if taken := unwrapped(given, tool):
+        given, repair = taken
+        repairs.append(repair)
+        try:
+            return given, _validate(tool, given)
+        except ArgumentFault as inner:
+            fault = inner
+    for _ in range(_ROUNDS):
+        given, changed, done = mend(given, fault.problems, tool.parameters)
+        if not changed:
+            break
+        repairs += done
+        try:
+            return given, _validate(tool, given)
+        except ArgumentFault as deeper:
+            fault = deeper
+    raise fault
 
 
 def _validate(tool: Tool, given: dict[str, Any]) -> dict[str, Any]:
@@ -71,20 +109,19 @@ def _validate(tool: Tool, given: dict[str, Any]) -> dict[str, Any]:
         ) from error
 
 
-def parse(text: str, tool: Tool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def parse(text: str, tool: Tool) -> tuple[dict[str, Any], list[Repair]]:
     """Return the JSON object that the model wrote and what had to be mended to read it.
 
     Raises:
         ArgumentFault: the text is no JSON object.
     """
-    if not text.strip():
-        return {}, ()
-    repairs: tuple[str, ...] = ()
+    repairs: list[Repair] = []
+    if not text or text.isspace():
+        return {}, repairs
     try:
         value = from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        value = _parse_leniently(text, error, tool)
-        repairs = ("arguments: accepted raw control characters inside a string",)
+    except (ValueError, TypeError) as error:  # half a surrogate pair is no text to the parser
+        value = _read_leniently(text, error, tool, repairs)
     if isinstance(value, str):
         # Some servers encode the object twice.
         try:
@@ -92,7 +129,10 @@ def parse(text: str, tool: Tool) -> tuple[dict[str, Any], tuple[str, ...]]:
         except ValueError:
             pass
         else:
-            repairs += ("arguments: decoded a JSON object that was written as a string",)
+            repairs.append(Repair("arguments: decoded JSON that was written as a string"))
+    if isinstance(value, list) and len(items := cast("list[Any]", value)) == 1:
+        value = items[0]
+        repairs.append(Repair("arguments: taken out of a list", matters=True))
     if value is None:
         return {}, repairs
     if not isinstance(value, dict):
@@ -103,14 +143,16 @@ def parse(text: str, tool: Tool) -> tuple[dict[str, Any], tuple[str, ...]]:
     return cast("dict[str, Any]", value), repairs
 
 
-def _parse_leniently(text: str, error: ValueError, tool: Tool) -> Any:
+def _read_leniently(text: str, error: Exception, tool: Tool, repairs: list[Repair]) -> Any:
     try:
-        value = json.loads(text, strict=False)
-        # A parser that lets more through must not let through what cannot be sent on: NaN, half
-        # a surrogate pair, endless nesting.
-        return from_json(to_json(value), allow_inf_nan=False)
-    except (ValueError, RecursionError):
+        value, said = read(text)
+        # What is let through here must not be what cannot be sent on.
+        value = from_json(to_json(value), allow_inf_nan=False)
+    except ValueError:
         reason = str(error)
+    else:
+        repairs += [Repair(f"arguments: {one}", one.startswith(_MATTERS)) for one in said]
+        return value
     if reason.startswith("EOF"):
         what = (
             f"The arguments of {tool.name} stop in the middle ({reason}); they end with "
@@ -137,45 +179,10 @@ def _near(text: str, reason: str) -> str:
     return line[max(0, column - 20) : column + 20]
 
 
-def mend(
-    given: Mapping[str, Any], problems: Sequence[Problem], schema: Mapping[str, Any]
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the arguments with harmless slips undone, and what was done.
-
-    A JSON text where the schema wants no string is decoded; null for an optional argument that
-    takes no null is left out. Nothing is guessed.
-    """
-    mended = from_json(to_json(given))  # a deep copy that deep nesting cannot break
-    done: list[str] = []
-    for problem in problems:
-        if problem.kind != "wrong" or not problem.path:
-            continue
-        *parents, key = problem.path
-        holder: Any = mended
-        for step in parents:
-            holder = holder[step]
-        value = holder[key]
-        if value is None and isinstance(key, str):
-            if key not in schema_at(schema, tuple(parents)).get("required", ()):
-                del holder[key]
-                done.append(f"{place(problem.path)}: left out null for an optional argument")
-        elif isinstance(value, str):
-            decoded = _decoded(value, types_of(schema_at(schema, problem.path), schema))
-            if decoded is not _NOTHING:
-                holder[key] = decoded
-                done.append(f"{place(problem.path)}: decoded JSON that was written as a string")
-    return mended, tuple(done)
-
-
-def _decoded(text: str, types: set[str]) -> Any:
-    """Return the value of a JSON text when its type is wanted and a string is not."""
-    if not types or "string" in types:
-        return _NOTHING
-    try:
-        value = from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return _NOTHING
-    return value if types_of_value(value) & types else _NOTHING
+def _note(repairs: list[Repair]) -> str:
+    """Return what the model should know of the repairs, to ride at the end of the result."""
+    said = [one.text for one in repairs if one.matters]
+    return f"\n\n[The arguments were mended before use: {'; '.join(said)}]" if said else ""
 
 
 def _storable(given: dict[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MethodType
-from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+    runtime_checkable,
+)
 
 from agentkit.errors import ConfigError, ToolError
 from agentkit.events import SubRun
 from agentkit.log import bound
 from agentkit.tool.cancelled import Cancelled
 from agentkit.usage import Left
+
+if TYPE_CHECKING:
+    # With defaults, so that a bare Tool is a tool of any signature; typing has them from 3.13 on.
+    from typing_extensions import ParamSpec, TypeVar  # noqa: TC004 - not at run time
+
+    P = ParamSpec("P", default=...)
+    R = TypeVar("R", default=Any)
+else:
+    P = ParamSpec("P")
+    R = TypeVar("R")
+Q = ParamSpec("Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +66,17 @@ class Artifact:
         data = cast("object", self.data)  # a tool's author may not use a type checker
         if not isinstance(data, bytes):
             raise ConfigError(f"Artifact(data=...): expected bytes, got {type(data).__name__}.")
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Self:
+        """Return the file at a path, its media type guessed from its name.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        file = Path(path)
+        media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        return cls(file.name, media_type, file.read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +166,19 @@ class ArgumentFault(ToolError):
         self.problems = problems
 
 
+REDACTED = "[redacted]"
+"""What stands in the log for the value of a parameter that `redact` names."""
+
 Validate = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Turns decoded JSON arguments into keyword arguments, or raises ArgumentFault."""
 
 
 # Two tools are equal when they are the same: a schema has no hash.
 @dataclass(frozen=True, slots=True, eq=False)
-class Tool:
+class Tool(Generic[P, R]):
     """A tool as the dispatcher sees it; `tool`, `as_tool` and `raw_tool` make one.
+
+    To a type checker, `Tool[P, R]` is called like the function it was made of.
 
     In a class body it behaves like a function: `instance.method` is a tool bound to the
     instance, `Class.method` is the unbound one.
@@ -163,6 +205,7 @@ class Tool:
         retries: how often a call that failed is made again.
         process: whether `function` runs in a process of its own, for work that keeps a core busy.
         concurrent: calls of one object's method need no order: binding makes no group.
+        redact: parameters whose values are kept out of the log (`agentkit.tool.redact`).
         receiver: what the unbound method of a class still has to be bound to; None once it is
             bound, and for every other tool.
     """
@@ -170,7 +213,7 @@ class Tool:
     name: str
     description: str
     parameters: Mapping[str, Any]
-    function: Callable[..., Any]
+    function: Callable[P, R]
     validate: Validate
     is_async: bool
     context_parameter: str | None = None
@@ -187,19 +230,26 @@ class Tool:
     retries: int = 0
     process: bool = False
     concurrent: bool = False
+    redact: tuple[str, ...] = ()
     receiver: Literal["instance", "class"] | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself, as if it had not been made a tool."""
         return self.function(*args, **kwargs)
 
-    def __get__(self, instance: object | None, owner: type | None = None) -> Self:
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(
+        self: Tool[Concatenate[Any, Q], R], instance: object, owner: type | None = None
+    ) -> Tool[Q, R]: ...
+    def __get__(self, instance: object | None, owner: type | None = None) -> Tool[..., Any]:
         """Bind the tool as Python binds a function that stands in a class."""
         if self.receiver is None or (instance is None and self.receiver == "instance"):
             return self
         return self.bind(instance if self.receiver == "instance" else owner or type(instance))
 
-    def bind(self, target: object) -> Self:
+    def bind(self, target: object) -> Tool[..., Any]:
         """Return the tool of one object; its group, unless concurrent, is that object."""
         return replace(
             self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 _LOCAL = "#/$defs/"
@@ -10,6 +10,12 @@ _LOCAL = "#/$defs/"
 _BY_NAME = ("properties", "patternProperties", "dependentSchemas")
 _LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then")
+
+
+_NEEDLESS = (("default", None),)
+# Pydantic's word for bytes that are the UTF-8 of a text, and JSON Schema's.
+_BINARY = ("format", "binary")
+_TEXT = ("contentMediaType", "text/plain; charset=utf-8")
 
 
 def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,8 +54,12 @@ def _rewrite(
 ) -> dict[str, Any]:
     name = str(schema.get("$ref", "")).removeprefix(_LOCAL)
     if name in definitions and name not in recursive:
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
-        return _rewrite({**definitions[name], **beside}, definitions, recursive)
+        beside = {key: value for key, value in schema.items() if key not in ("$ref", "required")}
+        whole = _requiring({**definitions[name], **beside}, schema.get("required", ()))
+        return _rewrite(whole, definitions, recursive)
+    if tag := schema.get("discriminator", {}).get("propertyName"):
+        # Pydantic wants the tag even where it has a default.
+        schema = {**schema, "oneOf": [_requiring(one, [tag]) for one in schema["oneOf"]]}
 
     def inner(value: Any) -> Any:
         # A schema may be a bare true or false.
@@ -59,7 +69,7 @@ def _rewrite(
 
     result: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in ("title", "discriminator") or (key == "default" and value is None):
+        if key in ("title", "discriminator") or (key, value) in _NEEDLESS:
             continue
         if key in _BY_NAME:
             result[key] = {name: inner(one) for name, one in value.items()}
@@ -68,8 +78,13 @@ def _rewrite(
         elif key in _SINGLE:
             result[key] = inner(value)
         else:
-            result[key] = value
+            result.update([_TEXT if (key, value) == _BINARY else (key, value)])
     return result
+
+
+def _requiring(schema: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    required = list(dict.fromkeys([*schema.get("required", ()), *names]))
+    return {**schema, "required": required} if required else dict(schema)
 
 
 def _references(schema: Mapping[str, Any]) -> set[str]:

@@ -18,7 +18,8 @@ from agentkit.tool.early import Early
 from agentkit.tool.execution import Emit
 from agentkit.tool.intake import Intake
 from agentkit.tool.policy import DispatchPolicy
-from agentkit.tool.slots import INSIDE, slots_of
+from agentkit.tool.redact import redacted
+from agentkit.tool.slots import SERVED, slots_of
 from agentkit.tool.watch import watch_of
 from agentkit.tool.workshop import Workshop
 from agentkit.usage import Left
@@ -56,6 +57,7 @@ class Dispatcher:
         limits_left: Callable[[], Left] | None = None,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._redacts = any(tool.redact for tool in self._tools.values())
         self._policy = policy or DispatchPolicy()
         self._run_id = run_id
         self._approval = approval
@@ -69,6 +71,10 @@ class Dispatcher:
         if self._entered is None:
             raise RuntimeError("A Dispatcher is used in `async with`.")
         return self._entered
+
+    def redacted(self, body: Body) -> Body:
+        """Return a body as it may be stored: without the arguments that tools declare secret."""
+        return redacted(body, self._tools) if self._redacts else body
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -144,7 +150,9 @@ class Dispatcher:
             return
         workshop = self._workshop
         asking = Asking(self._approval, self._approver, past, workshop.run_id, workshop.threads)
-        batch = Batch(workshop, record, keep, emit, asking, past=past, nested=INSIDE.get())
+        batch = Batch(
+            workshop, record, keep, emit, asking, past=past, nested=SERVED.get() is not None
+        )
         bodies = Intake(workshop, self._tools, asking, early).fill(batch, calls)
         # A task of its own, so that a cancellation never interrupts a write to the log.
         loop = asyncio.get_running_loop()

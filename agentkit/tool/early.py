@@ -35,6 +35,8 @@ class Early:
         if tool is None or not tool.read_only or tool.group is not None or tool.writes:
             return
         workshop = self._workshop
+        if workshop.binder.is_set_aside(tool.name):
+            return
         if not workshop.has_room() or workshop.full(tool) or workshop.holder(tool):
             return
         if call.id in self._started or any(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from agentkit.errors import ToolDefinitionError
 
@@ -27,6 +27,8 @@ class Flags(TypedDict, total=False):
         max_concurrency: calls of this tool that run at once in a run.
         retries: how often a call that raised anything but ToolError is made again, after a short
             pause; for tools that are read_only or idempotent.
+        redact: parameters whose values are secrets: the log does not keep them, at a price when
+            the run is resumed (`agentkit.tool.redact`).
         process: run the function in a process of its own, which is killed at the timeout. For
             module-level functions whose arguments and result can be pickled.
     """
@@ -43,6 +45,7 @@ class Flags(TypedDict, total=False):
     max_concurrency: int | None
     retries: int
     process: bool
+    redact: str | tuple[str, ...]
 
 
 def checked(name: str, **flags: Unpack[Flags]) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def checked(name: str, **flags: Unpack[Flags]) -> dict[str, Any]:
             f"Tool {name!r}: there is no option {', '.join(sorted(unknown))}. The options are: "
             f"{', '.join(Flags.__annotations__)}."
         )
-    for key in ("writes", "reads"):
+    for key in ("writes", "reads", "redact"):
         if key in fields:
             fields[key] = _names(name, key, fields[key])
     timeout = flags.get("timeout")
@@ -82,7 +85,9 @@ def check_process(name: str, function: object, context_parameter: str | None) ->
         why = f"it is a {type(function).__name__}, not a function"
     elif inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         why = "it is async; make it a plain function"
-    elif function.__qualname__ != function.__name__:
+    elif inspect.isgeneratorfunction(function):
+        why = "it is a generator, and what it yields would not arrive; return the result"
+    elif function.__qualname__ != function.__name__ or function.__name__ == "<lambda>":
         why = f"{function.__qualname__} is not at the top level of its module"
     else:
         return
@@ -93,12 +98,12 @@ def check_process(name: str, function: object, context_parameter: str | None) ->
 
 
 def _names(name: str, key: str, given: Any) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given)
+    names = cast("tuple[object, ...]", given if isinstance(given, tuple) else (given,))
     if not all(isinstance(one, str) and one for one in names):
         raise ToolDefinitionError(
-            f"Tool {name!r}: {key}={given!r}, expected the name of a resource or a tuple of names."
+            f"Tool {name!r}: {key}={given!r}, expected a name or a tuple of names."
         )
-    return names
+    return cast("tuple[str, ...]", names)
 
 
 def _check_retries(name: str, flags: Flags) -> None:

@@ -9,13 +9,12 @@ import orjson
 from agentkit.events import Body, ToolFinished
 from agentkit.messages import ToolCall
 from agentkit.tool.advice import closest
-from agentkit.tool.arguments import bind
 from agentkit.tool.asking import Asking
 from agentkit.tool.base import ArgumentFault, Tool
 from agentkit.tool.batch import Batch, denied
 from agentkit.tool.early import Early
 from agentkit.tool.execution import Execution
-from agentkit.tool.order import Order, has_order
+from agentkit.tool.order import Order
 from agentkit.tool.results import clip
 from agentkit.tool.workshop import Workshop
 
@@ -41,31 +40,38 @@ class Intake:
         self._tools = tools
         self._asking = asking
         self._early = early
-        self._order = Order()
+        self._order: Order | None = None
         self._reads: dict[bytes, Execution] = {}
         self._ordered_reads: dict[bytes, Execution] = {}
 
     def fill(self, batch: Batch, calls: Sequence[ToolCall]) -> list[Body]:
         """Give the batch the calls that can run; return the results and questions of the others."""
         bodies: list[Body] = []
+        binder = self._workshop.binder
+        binder.next_turn()
         for index, call in enumerate(calls):
             tool = self._tools.get(call.name)
             if tool is None:
                 bodies.append(_refused(call, self._unknown(call.name)))
                 continue
             if self._early is not None and (started := self._adopted(call, tool)) is not None:
+                binder.forget(tool.name)
                 started.index = index
                 self._place(started)
                 batch.add(started, adopted=True)
                 continue
             try:
-                arguments = bind(tool, call.arguments)
+                arguments = binder.bind(tool, call.arguments)
             except ArgumentFault as fault:
                 bodies.append(_refused(call, str(fault)))
                 continue
             execution = Execution(call, tool, arguments, self._workshop)
             execution.index = index
-            bodies += self._judge(execution, batch)
+            if self._asking.allows_all and not tool.read_only:
+                self._place(execution)
+                batch.add(execution)
+            else:
+                bodies += self._judge(execution, batch)
         if self._early is not None:
             self._early.discard()
         return bodies
@@ -95,7 +101,7 @@ class Intake:
     def _adopted(self, call: ToolCall, tool: Tool) -> Execution | None:
         assert self._early is not None
         # What reads after a write of the same turn has to see it.
-        if tool.reads and self._order.makes_wait(tool):
+        if tool.reads and self._order is not None and self._order.makes_wait(tool):
             return None
         started = self._early.take(call)
         if started is not None:
@@ -103,7 +109,9 @@ class Intake:
         return started
 
     def _place(self, execution: Execution) -> None:
-        if has_order(execution.tool):
+        if execution.ordered:
+            if self._order is None:
+                self._order = Order()
             self._order.add(execution)
             if not execution.tool.read_only:
                 self._ordered_reads.clear()  # what is read after a change is not the same
@@ -112,7 +120,9 @@ class Intake:
         """Return the identical call that stands for this one; where there is none, this will."""
         tool, arguments = execution.tool, execution.arguments.given
         key = orjson.dumps([tool.name, arguments], option=orjson.OPT_SORT_KEYS)
-        first = (self._ordered_reads if has_order(tool) else self._reads).setdefault(key, execution)
+        first = (self._ordered_reads if execution.ordered else self._reads).setdefault(
+            key, execution
+        )
         return None if first is execution else first
 
     def _unknown(self, name: str) -> str:

@@ -24,6 +24,8 @@ class DispatchPolicy:
             tokens.
         max_result_bytes: of a larger value only the beginning is turned into text. Default 16 MiB.
         max_artifact_bytes: files that a call makes are kept up to this, together. Default 256 MiB.
+        fault_patience: turns in a row in which the arguments of a tool may not fit, after which it
+            is set aside for the run. Default 5.
     """
 
     concurrency: int = 16
@@ -34,6 +36,7 @@ class DispatchPolicy:
     max_result_characters: int = 40_000
     max_result_bytes: int = 16 << 20
     max_artifact_bytes: int = 256 << 20
+    fault_patience: int = 5
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from agentkit.errors import ToolError
 from agentkit.events import SubRun, ToolStatus
 from agentkit.tool.base import Artifact, ToolResult
+from agentkit.tool.media import artifact_of, data_of, is_data, text_of
 
 NOTHING = "Done. The tool returned nothing."
 _HEAD = 0.7
@@ -30,8 +31,10 @@ class Outcome:
 def returned(value: object, limit: int) -> Outcome:
     """Return the outcome of a tool that returned.
 
-    A str is taken as it is, None becomes a short word, everything else becomes JSON. What JSON
-    cannot hold is an error that says so.
+    A str is taken as it is, None becomes a short word. Bytes, and what can draw itself (a PIL
+    image, a matplotlib figure), become an artifact, and bytes that are text are shown too. A list
+    with files in it is told item by item. Everything else becomes JSON, so a Path is its text:
+    return `Artifact.from_file(path)` for the file. What JSON cannot hold is an error that says so.
 
     Args:
         value: what the tool returned.
@@ -45,12 +48,14 @@ def returned(value: object, limit: int) -> Outcome:
         case ToolResult(content=content, artifacts=artifacts, ok=ok, sub_run=sub_run):
             inner = returned(content, limit)
             status = inner.status if ok else "error"
-            return Outcome(status, inner.content, tuple(artifacts), sub_run)
-        case Artifact(name=name, media_type=media_type, data=data):
-            said = f"Made the file {name} ({media_type}, {len(data)} bytes)."
-            return Outcome("ok", said, (value,))
+            return Outcome(status, inner.content, (*inner.artifacts, *artifacts), sub_run)
+        case Artifact():
+            return Outcome("ok", _made(value), (value,))
+        case list() | tuple() if any(map(_is_file, items := cast("Sequence[object]", value))):
+            return _joined([returned(item, limit) for item in items], limit)
         case _:
-            return _as_json(value, limit)
+            data = data_of(value)
+            return _as_json(value, limit) if data is None else _as_file(data, limit)
 
 
 def raised(error: BaseException, limit: int) -> Outcome:
@@ -93,14 +98,49 @@ def clip(text: str, limit: int) -> str:
     return text
 
 
+def _made(artifact: Artifact) -> str:
+    return f"Made the file {artifact.name} ({artifact.media_type}, {len(artifact.data)} bytes)."
+
+
+def _as_file(data: bytes, limit: int) -> Outcome:
+    artifact = artifact_of(data)
+    text = text_of(data)
+    said = _made(artifact) if text is None else f"{_made(artifact)}\n{text}"
+    return Outcome("ok", clip(said, limit), (artifact,))
+
+
+def _is_file(value: object) -> bool:
+    if isinstance(value, ToolResult):
+        return bool(value.artifacts)
+    return isinstance(value, Artifact) or is_data(value)
+
+
+def _joined(outcomes: Sequence[Outcome], limit: int) -> Outcome:
+    status: ToolStatus = "ok" if all(one.status == "ok" for one in outcomes) else "error"
+    text = "\n".join(one.content for one in outcomes)
+    return Outcome(
+        status, clip(text, limit), tuple(file for one in outcomes for file in one.artifacts)
+    )
+
+
+def _plain(value: object) -> object:
+    """Return the plain values of a numpy array or number.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    listed: Callable[[], object] | None = getattr(value, "tolist", None)
+    if listed is None:
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return listed()
+
+
 def _as_json(value: object, limit: int) -> Outcome:
     kind = type(value).__name__
-    if isinstance(value, bytes | bytearray | memoryview):
-        return Outcome("error", _unfit("bytes, which are no text", kind))
     if isinstance(value, Iterator):
         return Outcome("error", _unfit("an iterator, which was not read", kind))
     try:
-        text = to_json(value, inf_nan_mode="strings").decode()
+        text = to_json(value, inf_nan_mode="strings", fallback=_plain).decode()
     except Exception as error:  # noqa: BLE001 - foreign serializers may raise anything
         return Outcome("error", _unfit(f"a value that JSON cannot hold ({describe(error)})", kind))
     return Outcome("ok", clip(text, limit))

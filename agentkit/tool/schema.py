@@ -10,7 +10,7 @@ from types import MethodType
 from typing import Any, Literal, Unpack, cast, overload
 
 from agentkit.errors import ToolDefinitionError
-from agentkit.tool.base import Tool, object_group
+from agentkit.tool.base import P, R, Tool, object_group
 from agentkit.tool.docstring import parse_docstring
 from agentkit.tool.flags import Flags, check_process, checked
 from agentkit.tool.foreign import foreign_validator
@@ -27,14 +27,14 @@ class _Options:
 
 
 @overload
-def tool(function: Callable[..., Any], /) -> Tool: ...
+def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
 def tool(
     *,
     name: str | None = None,
     concurrent: bool = False,
     **flags: Unpack[Flags],
-) -> Callable[[Callable[..., Any]], Tool]: ...
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     function: Callable[..., Any] | None = None,
     /,
@@ -49,6 +49,13 @@ def tool(
     descriptions; `Annotated[..., Field(...)]` adds constraints. A parameter annotated with
     ToolContext is hidden from the model and filled in; so is what a partial fixes by keyword. The
     tool stays callable like the function. A function that is not async runs in a thread.
+
+    A generator, async or not, tells how far it is by what it yields: each text it yields is told
+    to subscribers at once. Its result is what it returns, else the last value that is no text,
+    else the last text.
+
+    What a parameter of type `bytes` gets is the UTF-8 of the text that the model wrote; take
+    `pydantic.Base64Bytes` for other bytes.
 
     In a class, `instance.method` is a tool bound to the instance, and the calls of one
     instance's methods run in call order, because they share its state.
@@ -79,8 +86,9 @@ def as_tool(target: object) -> Tool:
             that cannot become a tool.
     """
     if isinstance(target, MethodType) and isinstance(target.__func__, Tool):
-        return target.__func__.bind(target.__self__)
-    made = target if isinstance(target, Tool) else _make(target, _Options())
+        unbound = cast("Tool", target.__func__)  # pyright: ignore[reportUnknownMemberType]
+        return unbound.bind(target.__self__)
+    made = cast("Tool", target) if isinstance(target, Tool) else _make(target, _Options())
     if made.receiver is not None:
         raise ToolDefinitionError(
             f"Tool {made.name!r} is a method without its {made.receiver}: pass the bound "
@@ -110,8 +118,9 @@ def raw_tool(
         ToolDefinitionError: a name that GLM does not take, a flag that does not fit, or a schema
             that is none or does not describe an object.
     """
-    _check_name(name)
+    check_name(name)
     fields = checked(name, **flags)
+    _check_redact(name, fields.get("redact", ()), parameters)
     if flags.get("process"):
         check_process(name, function, None)
     return Tool(
@@ -137,7 +146,7 @@ def _make(target: object, options: _Options) -> Tool:
             f"A tool is made of a function or a callable, got {target!r}: {hint}."
         )
     name = options.name or _name_of(target)
-    _check_name(name)
+    check_name(name)
     fields = checked(name, **options.flags)
     if receiver is None and _is_method(target):
         receiver = "class" if _first_parameter(target) == "cls" else "instance"
@@ -151,6 +160,7 @@ def _make(target: object, options: _Options) -> Tool:
     fields["group"] = options.flags.get("group") or (
         None if options.concurrent else _group_of(target)
     )
+    _check_redact(name, fields.get("redact", ()), described.parameters)
     return Tool(
         name=name,
         description=said.description,
@@ -165,12 +175,22 @@ def _make(target: object, options: _Options) -> Tool:
     )
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ToolDefinitionError unless GLM takes the name."""
     if not _NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"Tool name {name!r}: GLM takes 1 to 64 of the letters a-z, A-Z, digits, '_' and '-'. "
             "Give another with name=..."
         )
+
+
+def _check_redact(name: str, redact: tuple[str, ...], schema: Mapping[str, Any]) -> None:
+    for parameter in redact:
+        if parameter not in schema.get("properties", {}):
+            raise ToolDefinitionError(
+                f"Tool {name!r}: redact={redact!r}, but it has no parameter {parameter!r}. The "
+                f"model fills in {sorted(schema.get('properties', {}))}."
+            )
 
 
 def _name_of(target: Any) -> str:
@@ -206,12 +226,7 @@ def _is_async(target: Any) -> bool:
         plain = cast("Any", plain).__func__
     if not inspect.isroutine(plain):
         plain = call_of(plain)
-    if inspect.isasyncgenfunction(plain) or inspect.isgeneratorfunction(plain):
-        raise ToolDefinitionError(
-            f"Tool {_name_of(target)!r} is a generator; return one value, and tell how far it is "
-            "with ToolContext.progress."
-        )
-    return inspect.iscoroutinefunction(plain)
+    return inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
 
 
 def _group_of(target: Any) -> str | None:

@@ -6,23 +6,28 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Annotated, Any, NotRequired, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, Required, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json, to_jsonable_python
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, Unpack, is_typeddict
 
 from agentkit.errors import ToolDefinitionError
 from agentkit.tool.advice import fault, pydantic_problems
 from agentkit.tool.base import ToolContext, Validate
 from agentkit.tool.compact import compact
+from agentkit.tool.exact import Exact, exact_schema
+from agentkit.tool.foreign import foreign_validator
 from agentkit.tool.unwrap import call_of, under_partials
 
 _NO_MODEL_COULD = {
     inspect.Parameter.POSITIONAL_ONLY: "is positional-only; drop the '/' from the signature",
     inspect.Parameter.VAR_POSITIONAL: "takes any number of values; make it one list parameter",
 }
+
+
+_Adapter = tuple[TypeAdapter[Any], Exact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +55,22 @@ def describe(
     """
     parameters, context_parameter = _visible_parameters(function, name, skip_first=skip_first)
     shape, extras = _shape(parameters, name)
-    adapter, schema = _adapter(shape, name)
+    adapter, exact = _adapter(shape, name)
+    schema = exact.schema
     properties: dict[str, Any] = schema.setdefault("properties", {})
     for parameter in parameters:
-        if wanted := properties.get(parameter.name):
+        if wanted := properties.get(_json_name(shape.get(parameter.name), parameter.name)):
             if words := said.get(parameter.name):
                 wanted.setdefault("description", words)
             _tell_default(wanted, parameter.default)
     if extras is not None:
         # Its definitions belong to it alone, so they are put in place first.
-        schema["additionalProperties"] = compact(extras.json_schema()).get(
-            "additionalProperties", True
-        )
+        schema["additionalProperties"] = compact(extras[1].schema).get("additionalProperties", True)
     schema = compact(schema)
-    return Described(schema, _validator(adapter, extras, schema, name), context_parameter)
+    validate = _validator((adapter, exact), extras, schema, name)
+    if exact.is_loose or (extras is not None and extras[1].is_loose):
+        validate = _both(foreign_validator(name, schema), validate)
+    return Described(schema, validate, context_parameter)
 
 
 def _visible_parameters(
@@ -145,13 +152,15 @@ def _defining_scope(function: Any) -> dict[str, Any]:
 
 def _shape(
     parameters: list[inspect.Parameter], name: str
-) -> tuple[dict[str, Any], TypeAdapter[dict[str, Any]] | None]:
+) -> tuple[dict[str, Any], _Adapter | None]:
     """Return the fields of a TypedDict, and the adapter of what **keywords takes."""
     shape: dict[str, Any] = {}
-    extras: TypeAdapter[dict[str, Any]] | None = None
+    extras: _Adapter | None = None
     for parameter in parameters:
         hint = parameter.annotation
-        if parameter.kind is parameter.VAR_KEYWORD:
+        if parameter.kind is parameter.VAR_KEYWORD and get_origin(hint) is Unpack:
+            shape |= _unpacked(get_args(hint)[0], parameter.name, name)
+        elif parameter.kind is parameter.VAR_KEYWORD:
             extras = _one_adapter(dict[str, hint], parameter.name, name)
         elif isinstance(parameter.default, FieldInfo):
             shape[parameter.name] = Annotated[hint, parameter.default]
@@ -163,32 +172,53 @@ def _shape(
     return shape, extras
 
 
-def _adapter(shape: dict[str, Any], name: str) -> tuple[TypeAdapter[Any], dict[str, Any]]:
+def _unpacked(fields: Any, parameter: str, name: str) -> dict[str, Any]:
+    """Return the fields of `**options: Unpack[Options]`, each required or not as it says."""
+    if not is_typeddict(fields):
+        raise ToolDefinitionError(
+            f"Tool {name!r}: parameter {parameter!r} unpacks {fields!r}; give it a TypedDict."
+        )
+    found: dict[str, Any] = {}
+    for key, hint in get_type_hints(fields, include_extras=True).items():
+        bare = get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
+        found[key] = bare if key in fields.__required_keys__ else NotRequired[bare]
+    return found
+
+
+def _json_name(hint: Any, name: str) -> str:
+    """Return the name that the model sees: Field(alias="from") frees a word that Python keeps."""
+    bare = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+    for note in getattr(bare, "__metadata__", ()):
+        if isinstance(note, FieldInfo) and isinstance(note.validation_alias, str):
+            return note.validation_alias
+    return name
+
+
+def _adapter(shape: dict[str, Any], name: str) -> _Adapter:
     """Return adapter and schema of a TypedDict; blame the parameter that has neither."""
     fields = cast("Any", TypedDict)("Arguments", shape)
     fields.__pydantic_config__ = ConfigDict(extra="forbid")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(fields)
-        return adapter, adapter.json_schema()
+        return adapter, exact_schema(adapter)
     except Exception:
         for parameter, hint in shape.items():
             _one_adapter(hint, parameter, name)
         raise
 
 
-def _one_adapter(hint: Any, parameter: str, name: str) -> TypeAdapter[Any]:
+def _one_adapter(hint: Any, parameter: str, name: str) -> _Adapter:
     bare = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(bare)
-        adapter.json_schema()
+        return adapter, exact_schema(adapter)
     except Exception as error:  # hooks of foreign types may raise anything
         reason = str(error).split("\n", 1)[0]
         raise ToolDefinitionError(
             f"Tool {name!r}: parameter {parameter!r} has a type that JSON Schema cannot "
-            f"describe, {bare!r}: {reason} Take a str, a number, a list, a dict or a pydantic "
+            f"describe, {bare!r}: {reason}. Take a str, a number, a list, a dict or a pydantic "
             "model and build the object inside the tool."
         ) from error
-    return adapter
 
 
 def _tell_default(schema: dict[str, Any], default: Any) -> None:
@@ -203,23 +233,34 @@ def _tell_default(schema: dict[str, Any], default: Any) -> None:
 
 
 def _validator(
-    adapter: TypeAdapter[Any],
-    extras: TypeAdapter[dict[str, Any]] | None,
-    schema: Mapping[str, Any],
-    name: str,
+    main: _Adapter, extras: _Adapter | None, schema: Mapping[str, Any], name: str
 ) -> Validate:
     names = frozenset(schema["properties"])
 
-    # JSON mode, since that is what the schema describes: a strict model takes a date as text.
+    # JSON mode, since that is what the schema describes. Strict, since the schema is: what is
+    # written in another type is mended first, and the log says so.
+    def checked(with_: _Adapter, given: Mapping[str, Any]) -> dict[str, Any]:
+        adapter, exact = with_
+        extra = "forbid" if exact.is_closed else None
+        return adapter.validate_json(to_json(given), strict=True, extra=extra)
+
     def validate(given: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if extras is None:
-                return adapter.validate_json(to_json(given))
+                return checked(main, given)
             known = {key: value for key, value in given.items() if key in names}
             others = {key: value for key, value in given.items() if key not in names}
-            values: dict[str, Any] = adapter.validate_json(to_json(known))
-            return extras.validate_json(to_json(others)) | values
+            values = checked(main, known)
+            return checked(extras, others) | values
         except ValidationError as error:
             raise fault(name, pydantic_problems(error, given, schema), schema) from None
 
     return validate
+
+
+def _both(check: Validate, validate: Validate) -> Validate:
+    def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+        check(given)
+        return validate(given)
+
+    return checked

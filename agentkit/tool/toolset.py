@@ -28,6 +28,23 @@ async def collect(
     Raises:
         ConfigError: two tools with one name, more than 128 tools, or something that is no tool.
     """
+    tools = await gather(sources, stack)
+    if len(tools) > MAX_TOOLS:
+        raise ConfigError(
+            f"{len(tools)} tools; GLM takes at most {MAX_TOOLS} in one request. Keep those that "
+            "are needed with filter_tools(...)."
+        )
+    return tuple(tools[name][0] for name in sorted(tools))
+
+
+async def gather(
+    sources: Iterable[Tool | Toolset | Callable[..., Any]], stack: AsyncExitStack
+) -> dict[str, tuple[Tool, object]]:
+    """Return the tools of all sources by name, each with the source that it came from.
+
+    Raises:
+        ConfigError: two tools with one name, or something that is no tool.
+    """
     tools: dict[str, tuple[Tool, object]] = {}
     for source in sources:
         if isinstance(source, type) and hasattr(source, "open"):
@@ -39,13 +56,12 @@ async def collect(
         for one in map(as_tool, offered):
             if one.name in tools:
                 raise ConfigError(
-                    f"Two tools are called {one.name!r}: one from {_say(tools[one.name][1])}, one "
-                    f"from {_say(source)}. Give one another name with @tool(name=...)."
+                    f"Two tools are called {one.name!r}: one from {origin(tools[one.name][1])}, "
+                    f"one from {origin(source)}. Give one another name: @tool(name=...), "
+                    "rename_tools(...) or prefix_tools(...)."
                 )
             tools[one.name] = (one, source)
-    if len(tools) > MAX_TOOLS:
-        raise ConfigError(f"{len(tools)} tools; GLM takes at most {MAX_TOOLS} in one request.")
-    return tuple(tools[name][0] for name in sorted(tools))
+    return tools
 
 
 def definitions(tools: Iterable[Tool]) -> bytes:
@@ -66,7 +82,10 @@ def definitions(tools: Iterable[Tool]) -> bytes:
     )
 
 
-def _say(source: object) -> str:
+def origin(source: object) -> str:
+    """Return where tools come from, for an error: what a toolset says of itself, or its class."""
+    if isinstance(said := getattr(source, "origin", None), str):
+        return said
     function = source.function if isinstance(source, Tool) else source
     name = getattr(function, "__qualname__", None) or type(function).__name__
     return f"{getattr(function, '__module__', '?')}.{name}"

@@ -399,10 +399,10 @@ def test_a_log_that_cannot_be_written_stops_the_run_before_its_next_effect():
         return ""
 
     class Full(MemoryStore):
-        async def append(self, run_id, events, expect):
+        async def append(self, run_id, events, expect, claim=None):
             if any(event.kind == "tool_started" for event in events):
                 raise StoreError("disk full")
-            await super().append(run_id, events, expect)
+            await super().append(run_id, events, expect, claim)
 
     with pytest.raises(StoreError, match="disk full"):
         Agent(

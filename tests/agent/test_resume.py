@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentkit import Agent, ApprovalPolicy, Limits, MemoryStore, Rule, tool, update_plan
-from agentkit.errors import ConfigError, LimitExceeded, RunChanged, RunNotFound
+from agentkit import (
+    Agent,
+    ApprovalPolicy,
+    Limits,
+    MemoryStore,
+    Rule,
+    SQLiteStore,
+    tool,
+    update_plan,
+)
+from agentkit.errors import ConfigError, LimitExceeded, RunChanged, RunNotFound, RunTaken
 from agentkit.events import Event, RunResumed, ToolFinished, ToolStarted
 from agentkit.testing import Call, Say, ScriptedModel
 
@@ -179,6 +188,36 @@ def test_a_conversation_goes_on_in_another_process():
     asyncio.run(main())
 
 
+def test_two_that_resume_the_same_run_one_goes_on_the_other_is_told(tmp_path):
+    async def main():
+        stores = SQLiteStore(tmp_path), SQLiteStore(tmp_path)
+        begun = asyncio.Event()
+
+        async def hold() -> str:
+            begun.set()
+            await asyncio.sleep(60)
+            return ""
+
+        slow = tool(read_only=True)(hold)
+        script = [Say(calls=[Call("hold")]), "done"]
+        agent = Agent(ScriptedModel(script), tools=[slow], store=stores[0])
+        running = asyncio.create_task(agent.run("go"))
+        await begun.wait()
+        (summary,) = await stores[1].runs()
+        other = Agent(ScriptedModel(script), tools=[slow], store=stores[1])
+        with pytest.raises(RunTaken):
+            await other.resume(summary.run_id)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        quick = Agent(ScriptedModel(script[1:]), tools=[slow], store=stores[1])
+        assert (await quick.resume(summary.run_id)).output == "done"
+        for store in stores:
+            await store.close()
+
+    asyncio.run(main())
+
+
 def test_what_cannot_be_resumed_is_named():
     async def main():
         store = MemoryStore()
@@ -279,14 +318,15 @@ def test_a_sub_agent_in_flight_goes_on_from_its_own_log():
         first = Agent(ScriptedModel(script[:1]), tools=[sub.as_tool()], store=store)
         with pytest.raises(Exception, match="scripted"):
             await first.run("go")
-        parent = next(r for r in await store.runs() if r.last_kind == "run_failed")
-        log = await store.load(parent.run_id)
+        logs = [await store.load(one.run_id) for one in await store.runs()]
+        log = next(one for one in logs if one[0].body.parent_run is None)
+        parent_id = log[0].run_id
         assert [e.body.status for e in log if isinstance(e.body, ToolFinished)] == ["error"]
         # The same log, as it was while the sub-agent worked.
         cut_at = next(e.seq for e in log if isinstance(e.body, ToolStarted)) + 1
-        killed = await cut(store, parent.run_id, cut_at)
+        killed = await cut(store, parent_id, cut_at)
         for summary in await store.runs():
-            if summary.run_id != parent.run_id:
+            if summary.run_id != parent_id:
                 child = await store.load(summary.run_id)
                 for handle in (child[0].body.instructions, child[0].body.tools):
                     await killed.put_blob(await store.get_blob(handle))
@@ -296,9 +336,9 @@ def test_a_sub_agent_in_flight_goes_on_from_its_own_log():
             tools=[replace(sub, limits=Limits(turns=9)).as_tool()],
             store=killed,
         )
-        result = await resumed.resume(parent.run_id)
+        result = await resumed.resume(parent_id)
         finished = [
-            e.body for e in await killed.load(parent.run_id) if isinstance(e.body, ToolFinished)
+            e.body for e in await killed.load(parent_id) if isinstance(e.body, ToolFinished)
         ]
         assert finished[0].content.startswith("the end: wrote w0")
         assert finished[0].sub_run.turns == 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit.context import Context, fold
@@ -62,6 +62,7 @@ def logs(draw):
     return log
 
 
+@settings(deadline=None)
 @given(logs())
 def test_folding_at_once_and_event_by_event_gives_the_same_bytes(log):
     whole = fold(log, "system", encode)
@@ -74,6 +75,7 @@ def test_folding_at_once_and_event_by_event_gives_the_same_bytes(log):
     assert grown.digest() == whole.digest()
 
 
+@settings(deadline=None)
 @given(logs())
 def test_every_prompt_is_a_request_that_the_server_takes(log):
     transcript = fold(log, "system", encode)

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 from contexts import HANDLE, Worker, fresh, kinds
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit import MemoryStore, SQLiteStore, ToolError, tool
@@ -177,6 +177,7 @@ def test_a_result_that_was_never_offloaded_is_opened_from_the_log():
     assert text in run.read(digest(text)[:12])
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 400))
 def test_a_preview_shows_only_what_is_there_and_stays_small(text, size):
     from agentkit.context.offload import Shown

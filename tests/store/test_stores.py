@@ -1,4 +1,4 @@
-"""Both stores keep the same promises."""
+"""All stores keep the same promises."""
 
 from __future__ import annotations
 
@@ -15,97 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkit.errors import LogUnreadable, RunNotFound, SequenceConflict, StoreError
-from agentkit.events import (
-    BODIES,
-    ApprovalAnswered,
-    ApprovalAsked,
-    ArtifactRef,
-    Cleared,
-    Compacted,
-    Event,
-    Noted,
-    Offloaded,
-    Reminder,
-    Replied,
-    RunFailed,
-    RunFinished,
-    RunInterrupted,
-    RunPaused,
-    RunResumed,
-    RunStarted,
-    SubRun,
-    ToolFinished,
-    ToolStarted,
-    UserMessage,
-    dump_body,
-    load_body,
-    new_run_id,
-    now,
-)
-from agentkit.messages import Assistant, Image, Text, ToolCall
+from agentkit.events import BODIES, Noted, UserMessage, dump_body, load_body, new_run_id
 from agentkit.store import MemoryStore, SQLiteStore
 from agentkit.store.schema import MIGRATIONS
-from agentkit.usage import Limits, Usage
+from bodies import EXAMPLES, events, notes
 from logs import read_log
-
-EXAMPLES = (
-    RunStarted(agent="a", model="glm-5", provider="zai", instructions="0", tools="1"),
-    RunStarted(
-        agent="a",
-        model="glm-5",
-        provider="zai",
-        instructions="0",
-        tools="1",
-        limits=Limits(turns=None, cost_usd=0.5),
-        parent_run="p",
-        parent_call="c",
-    ),
-    UserMessage(content="你好, Привет"),
-    UserMessage(content=(Text("see"), Image("https://example.org/a.png"))),
-    Replied(
-        message=Assistant("a", "t", (ToolCall("c", "f", '{"a":'),)),
-        usage=Usage(10, 5, 3, 1),
-        cost_usd=None,
-        finish_reason="tool_calls",
-        model="glm-5",
-        request_digest="d",
-        seconds=1.5,
-        first_delta_seconds=0.2,
-        faults=("mended",),
-    ),
-    ToolStarted(call_id="c", name="f", arguments={"a": [1, {"b": None}]}, repairs=("r",)),
-    ToolFinished(
-        call_id="c",
-        name="f",
-        status="ok",
-        content="done",
-        artifacts=(ArtifactRef("a.png", "image/png", "0" * 64, 9),),
-        sub_run=SubRun("r", 2, Usage(7, 5, 3, 1), None),
-    ),
-    Reminder(topic="plan", content="[>] one"),
-    ApprovalAsked(call_id="c", name="f", arguments={"a": 1}, reason="destructive"),
-    ApprovalAnswered(call_id="c", name="f", approved=False, reason="no", remember=True),
-    RunPaused(reason="approval", calls=("c",)),
-    RunResumed(model="m", provider="p", instructions="0", tools="1", changed=("tools",)),
-    Offloaded(call_id="c", handle="0" * 64, size=9, tokens=3, preview="p", same_as="b"),
-    Cleared(results={"c": "[cleared]"}, handles={"c": "0" * 64}, removed=9, pays_after=1.5),
-    Compacted(cut=7, content="ledger", user=(Text("go"),), summary={"d1": "why"}),
-    Noted(topic="window", text="full", data={"tokens": 1}),
-    RunInterrupted(reason="cancelled"),
-    RunFailed(error="LimitExceeded", message="turns"),
-    RunFinished(output="o", turns=1, usage=Usage(), cost_usd=0.1, seconds=2.0),
-)
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def store(request, tmp_path):
-    made = SQLiteStore(tmp_path / "log") if request.param == "sqlite" else MemoryStore()
-    yield made
-    asyncio.run(made.close())
-
-
-def events(run_id, *bodies, start=0):
-    return [Event(run_id, start + index, now(), body) for index, body in enumerate(bodies)]
 
 
 def test_every_kind_has_an_example_here():
@@ -125,6 +39,74 @@ def test_events_come_back_in_order_and_equal(store):
         await store.append(run_id, written[4:], 4)
         assert await store.load(run_id) == written
         assert await store.load(run_id[:20]) == written
+
+    asyncio.run(main())
+
+
+def test_what_came_after_an_event_is_loaded_alone(store):
+    async def main():
+        run_id = new_run_id()
+        written = notes(run_id, 5)
+        await store.append(run_id, written, 0)
+        assert await store.load(run_id, after=2) == written[3:]
+        assert await store.load(run_id, after=4) == []
+        with pytest.raises(RunNotFound):
+            await store.load("nobody", after=2)
+
+    asyncio.run(main())
+
+
+def test_a_whole_id_is_not_ambiguous_although_another_begins_with_it(store):
+    async def main():
+        for run_id in ("ab", "abc"):
+            await store.append(run_id, notes(run_id, 1), 0)
+        assert {event.run_id for event in await store.load("ab")} == {"ab"}
+
+    asyncio.run(main())
+
+
+def test_an_append_of_nothing_and_events_of_another_run_write_nothing(store):
+    async def main():
+        await store.append("a", notes("a", 1), 0)
+        await store.append("a", [], 1)
+        for wrong in (notes("b", 1, start=1), notes("a", 1, start=2)):
+            with pytest.raises(SequenceConflict):
+                await store.append("a", wrong, 1)
+        with pytest.raises(SequenceConflict):
+            await store.append("a", [], 7)
+        assert len(await store.load("a")) == 1
+
+    asyncio.run(main())
+
+
+def test_many_writers_at_once_get_each_their_own_place(store):
+    async def main():
+        async def write(run_id):
+            for seq in range(10):
+                await store.append(run_id, notes(run_id, 1, start=seq), seq)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(100):
+                group.create_task(write(f"{number:03}"))
+        assert [len(await store.load(f"{number:03}")) for number in range(100)] == [10] * 100
+
+    asyncio.run(main())
+
+
+def test_of_many_that_append_at_the_same_place_at_once_exactly_one_wins(store):
+    async def main():
+        async def write(number):
+            try:
+                await store.append("run", notes("run", 2 + number, start=0), 0)
+            except SequenceConflict:
+                return 0
+            return 2 + number
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(write(number)) for number in range(20)]
+        won = [task.result() for task in tasks if task.result()]
+        assert len(won) == 1
+        assert len(await store.load("run")) == won[0]
 
     asyncio.run(main())
 
@@ -150,6 +132,13 @@ def test_runs_are_listed_newest_first_with_their_last_kind(store):
         listed = await store.runs(2)
         assert [run.run_id[:12] for run in listed] == [f"{2:012x}", f"{1:012x}"]
         assert {(run.events, run.last_kind) for run in listed} == {(2, "run_finished")}
+        run_id = "9" * 24
+        bodies = (EXAMPLES[1], Noted(topic="n", text="t"), UserMessage(content="two\n lines"))
+        await store.append(run_id, events(run_id, *bodies), 0)
+        newest = (await store.runs())[0]
+        assert (newest.agent, newest.parent_run, newest.task) == ("a", "p", "two lines")
+        assert newest.started_at <= newest.last_at
+        assert len(await store.runs(sys.maxsize)) == 4
 
     asyncio.run(main())
 

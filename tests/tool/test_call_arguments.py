@@ -52,7 +52,11 @@ def test_a_call_without_arguments_may_be_written_in_any_way(text):
 def test_coercion_takes_numbers_written_as_text():
     bound = bind(search, '{"query": "x", "top_k": "3", "exact": "true"}')
     assert bound.keywords == {"query": "x", "top_k": 3, "exact": True}
-    assert bound.repairs == ()
+    assert bound.repairs == (
+        'top_k: read the text "3" as 3',
+        'exact: read the text "true" as true',
+    )
+    assert bound.note == ""
 
 
 def test_several_problems_are_told_at_once_with_the_right_form():
@@ -60,11 +64,12 @@ def test_several_problems_are_told_at_once_with_the_right_form():
     assert text == (
         "The arguments of search do not fit; nothing was run.\n"
         "- query: required, but missing (string): what to look for.\n"
-        '- top_k: expected a valid integer, unable to parse string as an integer, got "many"\n'
+        '- top_k: expected a valid integer, got "many"\n'
         "- mode: expected 'fast' or 'deep', got \"slow\"\n"
         "- filters[0].field: required, but missing (string)\n"
+        "- filters[0].feld: no such argument; did you mean field?\n"
         "- topk: no such argument; did you mean top_k?\n"
-        'The right form is {"query":"...","top_k":5,"mode":"fast","filters":[]} '
+        'The right form is {"query":"...","top_k":5,"mode":"fast","filters":[{"field":"..."}]} '
         "(optional: exact, ratio)."
     )
 

@@ -80,7 +80,7 @@ def test_what_a_tool_returns_becomes_text(value, content):
     assert (result.status, result.content) == ("ok", content)
 
 
-@pytest.mark.parametrize("value", [b"\x00\xff", object(), iter([1]), {"a": object()}])
+@pytest.mark.parametrize("value", [object(), iter([1]), {"a": object()}])
 def test_what_cannot_become_text_is_an_error_that_says_so(value):
     result = returning(value)
     assert result.status == "error"

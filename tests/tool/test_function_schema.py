@@ -8,7 +8,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -19,8 +19,8 @@ from uuid import UUID
 
 import pytest
 from dispatching import result_of
-from pydantic import BaseModel, Field
-from typing_extensions import TypedDict
+from pydantic import Base64Bytes, BaseModel, Field
+from typing_extensions import TypedDict, Unpack
 
 from agentkit.errors import ToolDefinitionError
 from agentkit.tool import Tool, ToolContext, as_tool, bind, raw_tool, tool
@@ -212,7 +212,7 @@ def test_the_schema_is_the_same_in_every_process():
         (Point, '{"x": 1}', Point(x=1)),
         (Step, '{"title": "t"}', Step("t")),
         (Movie, '{"name": "m"}', {"name": "m"}),
-        (Pair, "[1, 2]", Pair(1, 2)),
+        (Pair, '{"left": 1, "right": 2}', Pair(1, 2)),
         (list[Point], '[{"x": 1}]', [Point(x=1)]),
         (dict[str, int], '{"a": 1}', {"a": 1}),
         (set[int], "[1, 1]", {1}),
@@ -385,10 +385,7 @@ def test_what_cannot_be_described_is_an_error_that_names_the_parameter(function)
 
 
 def test_what_is_no_function_with_a_name_is_an_error():
-    async def stream():
-        yield 1
-
-    for target in (Notebook, 3, lambda: None, stream, max):
+    for target in (Notebook, 3, lambda: None, max):
         with pytest.raises(ToolDefinitionError):
             as_tool(target)
 
@@ -445,3 +442,93 @@ def test_a_raw_schema_has_to_describe_an_object():
 def test_importing_the_package_does_not_import_jsonschema():
     program = "import sys, agentkit.tool; sys.exit('jsonschema' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_nested_names_that_a_model_does_not_have_are_refused_unless_it_takes_them():
+    class Open(BaseModel, extra="allow"):
+        x: int
+
+    @tool
+    def strict(where: Point): ...
+
+    @tool
+    def free(where: Open): ...
+
+    assert "where.z: no such argument" in result_of(strict, {"where": {"x": 1, "z": 2}}).content
+    assert bind(free, '{"where": {"x": 1, "z": 2}}').keywords["where"].z == 2
+
+
+def test_keywords_that_unpack_a_typed_dict_are_parameters():
+    class Options(TypedDict, total=False):
+        depth: Annotated[int, Field(ge=1)]
+        strict: bool
+
+    @tool
+    async def f(x: int, **options: Unpack[Options]):
+        return options
+
+    assert f.parameters["properties"]["depth"] == {"type": "integer", "minimum": 1}
+    assert f.parameters["required"] == ["x"]
+    assert f.parameters["additionalProperties"] is False
+    assert result_of(f, {"x": 1, "strict": True}).content == '{"strict":true}'
+
+
+def test_an_alias_is_what_the_model_sees():
+    @tool
+    async def f(from_: Annotated[str, Field(alias="from")]):
+        """Go.
+
+        Args:
+            from_: the start.
+        """
+        return from_
+
+    assert f.parameters["properties"] == {"from": {"type": "string", "description": "the start."}}
+    assert result_of(f, {"from": "here"}).content == "here"
+
+
+def test_the_tag_of_a_union_is_required_even_where_it_has_a_default():
+    class Cat(BaseModel):
+        kind: Literal["cat"] = "cat"
+
+    class Dog(BaseModel):
+        kind: Literal["dog"] = "dog"
+
+    def f(pet: Annotated[Cat | Dog, Field(discriminator="kind")]): ...
+
+    assert [one["required"] for one in properties(f)["pet"]["oneOf"]] == [["kind"], ["kind"]]
+
+
+def test_bytes_are_the_text_that_the_model_wrote_or_base64():
+    def f(text: bytes, data: Base64Bytes): ...
+
+    assert properties(f)["text"] == {
+        "type": "string",
+        "contentMediaType": "text/plain; charset=utf-8",
+    }
+    assert properties(f)["data"] == {"type": "string", "format": "base64"}
+    assert bind(tool(f), '{"text": "é", "data": "aGk="}').keywords == {
+        "text": "é".encode(),
+        "data": b"hi",
+    }
+
+
+class Corner(Enum):
+    LEFT = (0, 0)
+
+
+def lazy(x: Iterable[int]): ...
+def unnamed(x: Corner): ...
+def starred_options(**x: Unpack[Opaque]): ...
+
+
+@pytest.mark.parametrize("function", [lazy, unnamed, starred_options])
+def test_what_could_not_be_checked_is_an_error_that_names_the_parameter(function):
+    with pytest.raises(ToolDefinitionError, match=f"{function.__name__}.*'x'"):
+        tool(function)
+
+
+@pytest.mark.parametrize("properties_", [[], {"x": 3}])
+def test_a_raw_schema_whose_properties_are_none_is_an_error(properties_):
+    with pytest.raises(ToolDefinitionError, match="JSON Schema"):
+        raw_tool("raw", "", {"type": "object", "properties": properties_}, print)

@@ -1,0 +1,101 @@
+"""A stored run with what its log names: the system prompt, the tools, the runs of sub-agents."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from agentkit.context.transcript import UNRESOLVED, fold
+from agentkit.errors import LogUnreadable, RunNotFound
+from agentkit.events import (
+    Body,
+    Event,
+    Reminder,
+    Replied,
+    RunResumed,
+    RunStarted,
+    ToolFinished,
+    UserMessage,
+)
+from agentkit.messages import Message
+from agentkit.store import Store
+
+_SPOKEN = (UserMessage, Reminder, Replied, ToolFinished)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One run as it was recorded.
+
+    Attributes:
+        events: its log.
+        instructions: the system prompt, as last resumed.
+        tools: the tool list as the model was sent it, as last resumed.
+        children: runs of sub-agents that served its calls and are in the store, in call order.
+    """
+
+    events: tuple[Event, ...]
+    instructions: str
+    tools: tuple[dict[str, Any], ...]
+    children: tuple[Recorded, ...] = ()
+
+    @property
+    def started(self) -> RunStarted:
+        """The body of the first event."""
+        return _started(self.events)
+
+    def messages(self) -> list[Message]:
+        """Return the whole conversation as it happened, whatever was later cleared or compacted.
+
+        Calls that the log left open have a result that says so.
+        """
+        spoken = [event.body for event in self.events if isinstance(event.body, _SPOKEN)]
+        transcript = fold(spoken, self.instructions, lambda _: b"")
+        for call in transcript.open_calls:
+            transcript.apply(
+                ToolFinished(call_id=call, name="", status="unknown", content=UNRESOLVED)
+            )
+        return transcript.messages
+
+
+async def read_run(store: Store, run_id: str) -> Recorded:
+    """Return a run and, with it, the runs of its sub-agents.
+
+    Raises:
+        RunNotFound: no such run, or several begin with `run_id`.
+        LogUnreadable: the log is damaged.
+        StoreError: the system prompt or the tool list is missing.
+    """
+    events = tuple(await store.load(run_id))
+    prompt = _started(events)
+    for event in events:
+        if isinstance(event.body, RunResumed):
+            prompt = event.body
+    listed = await store.get_blob(prompt.tools)
+    return Recorded(
+        events,
+        (await store.get_blob(prompt.instructions)).decode(),
+        tuple(orjson.loads(listed)) if listed else (),
+        tuple([child async for child in _children(store, (event.body for event in events))]),
+    )
+
+
+async def _children(store: Store, bodies: Iterable[Body]) -> AsyncIterator[Recorded]:
+    for body in bodies:
+        if isinstance(body, ToolFinished) and body.sub_run is not None:
+            try:
+                yield await read_run(store, body.sub_run.run_id)
+            except RunNotFound:  # pruned, or kept in another store
+                continue
+
+
+def _started(events: tuple[Event, ...]) -> RunStarted:
+    first = events[0].body if events else None
+    if not isinstance(first, RunStarted):
+        raise LogUnreadable(
+            f"The log begins with {first.kind if first else 'nothing'!r}; expected 'run_started'."
+        )
+    return first

@@ -1,0 +1,181 @@
+"""`agentkit runs` and `agentkit export`: what is in the log, from the shell."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from agentkit.cli.main import cli
+from agentkit.events import Event, RunFinished, RunStarted, load_line
+from agentkit.store import SQLiteStore, open_store
+from agentkit.usage import Usage
+from bodies import EXAMPLES, events, notes
+from trace_recording import record
+
+ENDED = RunFinished(output="o", turns=1, usage=Usage(), cost_usd=0.1, seconds=2.0)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A store with a recorded run, its sub-agent's, and one of every kind."""
+    folder = tmp_path_factory.mktemp("home")
+
+    async def main():
+        store = SQLiteStore(folder)
+        await record(store)
+        blobs = [await store.put_blob(b"prompt"), await store.put_blob(b"")]
+        first = RunStarted(
+            agent="a", model="m", provider="p", instructions=blobs[0], tools=blobs[1]
+        )
+        bodies = [first, *(body for body in EXAMPLES[2:] if body.kind != "run_resumed"), ENDED]
+        await store.append("ff01", events("ff01", *bodies), 0)
+        await store.close()
+
+    asyncio.run(main())
+    return folder
+
+
+@pytest.fixture
+def run(home, monkeypatch):
+    """A function that runs a command on that store and returns what it printed."""
+    monkeypatch.setenv("AGENTKIT_HOME", str(home))
+    monkeypatch.delenv("AGENTKIT_STORE", raising=False)
+
+    def call(*arguments, code=0):
+        result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+def shell(home, *arguments):
+    command = [sys.executable, "-m", "agentkit.cli.main", *arguments]
+    return subprocess.run(
+        command, env={"AGENTKIT_HOME": str(home)}, capture_output=True, text=True, check=False
+    )
+
+
+def test_runs_are_listed_with_state_and_task(run):
+    lines = run("runs", "list").stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[0].split()[0] == "ff01"
+    assert "finished" in lines[1]
+    assert lines[1].endswith("parent: Weather?")
+    assert len(run("runs", "list", "-n", "1").stdout.splitlines()) == 1
+    listed = [json.loads(line) for line in run("runs", "list", "--json").stdout.splitlines()]
+    assert listed[1]["task"] == "Weather?"
+
+
+def test_a_run_is_shown_a_line_for_each_event_of_every_kind(run):
+    lines = run("runs", "show", "ff").stdout.splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(len(lines)))
+    text = "\n".join(lines)
+    for words in ("replied", "cached", "denied", "LimitExceeded: turns", 'f {"a":[1,{"b":null}]}'):
+        assert words in text
+    printed = run("runs", "show", "ff01", "--json").stdout
+    assert [load_line(line).seq for line in printed.splitlines()] == list(range(len(lines)))
+
+
+def test_the_tail_is_the_latest_runs_and_ends_with_the_run(run):
+    assert len(run("runs", "tail", "-n", "2").stdout.splitlines()) == 2
+    assert "run_finished" in run("runs", "tail", "-f", "-n", "1").stdout
+
+
+def test_a_run_that_goes_on_is_followed_to_its_end(tmp_path):
+    async def append(start, *bodies):
+        store = SQLiteStore(tmp_path)
+        await store.append("run", events("run", *bodies, start=start), start)
+        await store.close()
+
+    asyncio.run(append(0, EXAMPLES[0], EXAMPLES[2]))
+    command = [sys.executable, "-m", "agentkit.cli.main", "runs", "tail", "-f", "ru", "--json"]
+    with subprocess.Popen(
+        command, env={"AGENTKIT_HOME": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        alarm = threading.Timer(60, process.kill)
+        alarm.start()
+        seen = [process.stdout.readline() for _ in range(2)]
+        asyncio.run(append(2, EXAMPLES[4]))
+        seen.append(process.stdout.readline())
+        asyncio.run(append(3, ENDED))
+        seen += process.stdout.readlines()
+        alarm.cancel()
+    assert process.returncode == 0
+    assert [json.loads(line)["seq"] for line in seen] == [0, 1, 2, 3]
+
+
+def test_an_unknown_and_an_ambiguous_run_and_an_empty_store_are_told(home, tmp_path):
+    unknown = shell(home, "runs", "show", "zz")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "No run begins with 'zz'" in unknown.stderr
+    assert "Several runs begin with '0'" in shell(home, "runs", "show", "0").stderr
+    empty = shell(tmp_path, "runs", "tail")
+    assert (empty.returncode, "no runs yet" in empty.stderr) == (2, True)
+    assert shell(tmp_path, "runs", "list").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["openai", "sharegpt", "atif"])
+def test_runs_are_exported_a_line_each(run, tmp_path, name):
+    one = json.loads(run("export", "ff", "--format", name, "--reward", "0.7").stdout)
+    assert 0.7 in (one.get("reward"), one.get("extra", {}).get("reward"))
+    path = tmp_path / "out.jsonl"
+    run("export", "--all", "--format", name, "-o", str(path))
+    # The sub-agent's run stands inside its parent in ATIF.
+    assert len(path.read_text().splitlines()) == (2 if name == "atif" else 3)
+
+
+def test_event_lines_are_exported_as_they_are_shown(run):
+    shown = run("runs", "show", "ff01", "--json").stdout
+    assert run("export", "ff01", "--format", "jsonl").stdout == shown
+
+
+def test_a_run_that_cannot_be_read_is_named_and_the_others_are_exported(tmp_path):
+    async def main():
+        store = SQLiteStore(tmp_path)
+        await record(store)
+        await store.append("ff", notes("ff", 1), 0)
+        await store.close()
+
+    asyncio.run(main())
+    done = shell(tmp_path, "export", "--all")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Left out ff: ")
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_wrong_usage_is_told(run):
+    assert "pass --all" in run("export", code=2).output
+    assert "pass --all" in run("export", "ff", "--all", code=2).output
+    assert (
+        "no place for a reward"
+        in run("export", "ff", "--format", "jsonl", "--reward", "1", code=2).output
+    )
+    assert "--older-than 30d" in run("runs", "prune", code=2).output
+    assert "expected a number" in run("runs", "prune", "--older-than", "soon", code=2).output
+
+
+def test_old_runs_are_pruned(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENTKIT_STORE", f"sqlite:///{tmp_path}/log")
+
+    async def main():
+        store = open_store()
+        for number in range(4):
+            run_id = f"{number:024}"
+            at = "2020-01-01T00:00:00.000000+00:00"
+            await store.append(run_id, [Event(run_id, 0, at, EXAMPLES[0])], 0)
+        await store.close()
+
+    asyncio.run(main())
+    invoke = CliRunner().invoke
+    dry = invoke(cli, ["runs", "prune", "--older-than", "30d", "--keep", "3", "--dry-run"])
+    assert "1 runs would be deleted" in dry.stderr
+    assert "1 runs deleted" in invoke(cli, ["runs", "prune", "--keep", "3"]).stderr
+    assert "0 runs deleted" in invoke(cli, ["runs", "prune", "--older-than", "999w"]).stderr
+    assert "3 runs deleted" in invoke(cli, ["runs", "prune", "--older-than", "30d"]).stderr
