@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentkit.agent.output import Finish
 from agentkit.agent.restore import changed, differences
 from agentkit.agent.run import Parts, Run, Subscriber
-from agentkit.context import READ_RESULT, Context, ContextPolicy, ResultReader, Workspace
+from agentkit.context import READ_RESULT, Context, ContextPolicy, Offload, ResultReader, Workspace
 from agentkit.errors import RunTaken, StoreError
 from agentkit.events import Event, RunResumed, RunStarted, new_run_id
 from agentkit.log import warn
@@ -72,9 +72,8 @@ async def open_run(
         store = await stack.enter_async_context(kept_in(agent.store))
         claim, events = await _claimed(store, origin, stack)
         finish = Finish(agent.output, agent.guardrails)
-        workspace = Workspace(policy.workspace) if policy.workspace else None
-        notes = workspace.tools() if workspace else []
-        tools = await collect((*agent.tools, *finish.tools, *notes), stack)
+        workspace = Workspace(policy.workspace)
+        tools = await collect((*agent.tools, *finish.tools, *workspace.tools()), stack)
         tools, reader = _with_reader(tools, store, policy)
         await stack.enter_async_context(model.connect())
         run_id = events[0].run_id if events else origin.run_id or new_run_id()
@@ -93,30 +92,14 @@ async def open_run(
                 limits_left=left,
             )
         )
-        said = workspace.instructions(agent.instructions) if workspace else agent.instructions
-        system = instructions(said, finish, tools)
+        system = instructions(workspace.instructions(agent.instructions), finish, tools)
         listed = definitions(tools) if tools else b""
-        context = Context(
-            system, listed, model.encode, policy=policy, price=model.price, window=model.window
-        )
-        parts = Parts(
-            model,
-            dispatcher,
-            {one.name: one for one in tools},
-            store,
-            agent.limits,
-            finish,
-            agent.guardrails,
-            agent.reminders,
-            agent.approval,
-            agent.approver,
-            agent.strict,
-        )
+        context = _context(system, listed, model, policy)
+        parts = _parts(agent, dispatcher, tools, store, finish)
         run: Run[Any] = Run(run_id, parts, context, subscriber, origin.parent)
         opened.append(run)
         stack.push_async_callback(run.upkeep.close)
-        if reader:
-            reader.attach(context.ledger, run.events)
+        reader.attach(context.ledger, run.events)
         if claim:
             run.claim = claim
             await _go_on(run, events, system, listed, accept=origin.accept_changes)
@@ -124,6 +107,35 @@ async def open_run(
             await run.append([await _started(agent, model, store, system, listed, origin)])
             run.claim = await stack.enter_async_context(held(store, run_id))
         yield run
+
+
+def _parts(
+    agent: Agent[Any],
+    dispatcher: Dispatcher,
+    tools: tuple[Tool, ...],
+    store: Store,
+    finish: Finish,
+) -> Parts:
+    assert not isinstance(agent.model, str)
+    return Parts(
+        agent.model,
+        dispatcher,
+        {one.name: one for one in tools},
+        store,
+        agent.limits,
+        finish,
+        agent.guardrails,
+        agent.reminders,
+        agent.approval,
+        agent.approver,
+        agent.strict,
+    )
+
+
+def _context(system: str, listed: bytes, model: Model, policy: ContextPolicy) -> Context:
+    return Context(
+        system, listed, model.encode, policy=policy, price=model.price, window=model.window
+    )
 
 
 def _lossless(dispatch: DispatchPolicy, policy: ContextPolicy) -> DispatchPolicy:
@@ -136,11 +148,11 @@ def _lossless(dispatch: DispatchPolicy, policy: ContextPolicy) -> DispatchPolicy
 
 def _with_reader(
     tools: tuple[Tool, ...], store: Store, policy: ContextPolicy
-) -> tuple[tuple[Tool, ...], ResultReader | None]:
+) -> tuple[tuple[Tool, ...], ResultReader]:
     """Add `read_result` where results may be offloaded, unless a tool has its name already."""
+    reader = ResultReader(store, policy.offload or Offload())
     if not tools or policy.offload is None or any(one.name == READ_RESULT for one in tools):
-        return tools, None
-    reader = ResultReader(store, policy.offload)
+        return tools, reader
     return tuple(sorted((*tools, reader.tool()), key=lambda one: one.name)), reader
 
 

@@ -15,7 +15,14 @@ from agentkit.context.reader import READ_RESULT, ResultReader
 from agentkit.context.summarise import spent_on_summary
 from agentkit.context.transcript import Transcript, fold
 from agentkit.context.upkeep import Upkeep
-from agentkit.context.view import ClearResults, CompactBefore, Edit, ResultView, View
+from agentkit.context.view import (
+    ClearResults,
+    CompactBefore,
+    Edit,
+    LoggedEdits,
+    ResultView,
+    View,
+)
 from agentkit.context.workspace import Workspace
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "ContextPolicy",
     "Edit",
     "Files",
+    "LoggedEdits",
     "Offload",
     "PrefixBreak",
     "ResultReader",

@@ -53,16 +53,26 @@ class PrefixCheck:
         """Allow the next prompt to differ from this message on: a logged edit says why."""
         del self._messages[index:]
 
-    def check(self, tools: bytes, messages: Sequence[bytes]) -> PrefixBreak | None:
-        """Return where this prompt leaves its predecessor, or None; then remember this one."""
+    def check(
+        self, tools: bytes, messages: Sequence[bytes], untouched: int = 0
+    ) -> PrefixBreak | None:
+        """Return where this prompt leaves its predecessor, or None; then remember this one.
+
+        Args:
+            tools: the tool list.
+            messages: the messages.
+            untouched: so many messages are known to be the objects that were checked last, so
+                that the check costs as much as what is new.
+        """
         found: PrefixBreak | None = None
         before = self._messages
+        start = min(untouched, len(before))
         if self._tools is not None and tools != self._tools:
             found = PrefixBreak(-1, "tools", len(self._tools) + sum(map(len, before)))
-        elif list(messages[: len(before)]) != before:  # identical objects compare at once
+        elif list(messages[start : len(before)]) != before[start:]:
             found = _first_difference(before, messages)
         self._tools = tools
-        self._messages = list(messages)
+        before[start:] = messages[start:]
         return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -61,7 +61,7 @@ class Called:
     Attributes:
         name: of the tool.
         turn: number of the reply that called.
-        arguments: the first ones, short, for a person or a model to know the call by.
+        given: its arguments.
         path: the file it was about, or None.
         writes: whether it creates or changes that file.
         written: sha256 of what it wrote, "" if the arguments do not say.
@@ -72,13 +72,18 @@ class Called:
 
     name: str
     turn: int
-    arguments: str = ""
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     path: str | None = None
     writes: bool = False
     written: str = ""
     status: ToolStatus = "unknown"
     handle: str = ""
     size: int = 0
+
+    @property
+    def arguments(self) -> str:
+        """The first arguments, short, for a person or a model to know the call by."""
+        return _brief(self.given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +174,7 @@ class Ledger:
         if writes:
             content = arguments.get("content") or arguments.get("text")
             written = _sha256(content) if isinstance(content, str) else ""
-        self.calls[body.call_id] = Called(
-            body.name, self.turn, _brief(arguments), path, writes, written
-        )
+        self.calls[body.call_id] = Called(body.name, self.turn, arguments, path, writes, written)
 
     def _finish(self, body: ToolFinished) -> None:
         handle, size = self._offloaded.pop(body.call_id, ("", 0))
@@ -181,7 +184,17 @@ class Ledger:
             if size >= _WORTH:
                 self.handles.setdefault(handle, body.call_id)
         known = self.calls.get(body.call_id) or Called(body.name, self.turn)
-        called = replace(known, status=body.status, handle=handle, size=size)
+        called = Called(
+            known.name,
+            known.turn,
+            known.given,
+            known.path,
+            known.writes,
+            known.written,
+            body.status,
+            handle,
+            size,
+        )
         self.calls[body.call_id] = called
         if body.status == "ok":
             self.standing.setdefault(handle, body.call_id)
@@ -197,8 +210,7 @@ class Ledger:
     def path_of(self, arguments: Mapping[str, Any]) -> str | None:
         """Return the file that a call's arguments name, or None."""
         for name in self._files.arguments:
-            value = arguments.get(name)
-            if isinstance(value, str) and value:
+            if name in arguments and isinstance(value := arguments[name], str) and value:
                 return value
         return None
 

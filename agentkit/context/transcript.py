@@ -43,6 +43,7 @@ class Transcript:
         messages: the messages.
         encoded: the same as bytes.
         edited: index of the first message that an edit changed; the reader sets it back to None.
+        untouched: messages before this index are as they were when the reader last set it.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Transcript:
         "edited",
         "encoded",
         "messages",
+        "untouched",
     )
 
     def __init__(self, system: str, encode: Encode) -> None:
@@ -69,6 +71,7 @@ class Transcript:
         self.messages: list[Message] = []
         self.encoded: list[bytes] = []
         self.edited: int | None = None
+        self.untouched = 0
         self._append(System(system))
 
     @property
@@ -134,6 +137,7 @@ class Transcript:
         elif isinstance(last, ToolOutput):
             joined = ToolOutput(last.call_id, f"{last.content}\n\n{content}")
             self.messages[-1], self.encoded[-1] = joined, self._encode(joined)
+            self.untouched = min(self.untouched, len(self.encoded) - 1)
         else:
             self._append(System(content))
 
@@ -162,6 +166,7 @@ class Transcript:
 
     def _note_edit(self, index: int) -> None:
         self.edited = index if self.edited is None else min(index, self.edited)
+        self.untouched = min(self.untouched, index)
         self._digest = hashlib.sha256()
         self._hashed = 0
 

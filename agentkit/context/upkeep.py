@@ -25,7 +25,7 @@ from agentkit.context.offload import Shown, ingest
 from agentkit.context.policy import Clear, Compact, Mode
 from agentkit.context.summarise import Summary, summarise, summarise_fresh
 from agentkit.context.view import ClearResults, View
-from agentkit.events import Body, Compacted, Event, Noted, Replied, now
+from agentkit.events import Body, Cleared, Compacted, Event, Noted, Replied, now
 from agentkit.log import warn
 from agentkit.messages import ToolOutput, plain_text
 from agentkit.model import Model
@@ -138,6 +138,8 @@ class Upkeep:
             if isinstance(edit, ClearResults):
                 if event := cleared(self._context, edit):
                     await append([event])
+            elif isinstance(edit, Cleared | Compacted):
+                await append([edit])
             elif cut := border(self._context.messages, edit.cut):
                 await self._replace(append, compact, cut, edit.reason, edit.mode)
                 return  # what else was proposed speaks of messages that have moved

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from agentkit.context.policy import Mode
-from agentkit.events import Body, ToolStatus
+from agentkit.events import Body, Cleared, Compacted, Replied, ToolStatus
 from agentkit.messages import Message
 
 if TYPE_CHECKING:
@@ -64,7 +64,29 @@ class CompactBefore:
     reason: str = "policy"
 
 
-Edit = ClearResults | CompactBefore
+Edit = ClearResults | CompactBefore | Cleared | Compacted
+"""What a policy may propose. An event is taken as it stands, which is what replays need."""
+
+
+class LoggedEdits:
+    """A policy that proposes the edits of a log again, each at its turn.
+
+    Args:
+        log: the bodies of a run's events.
+    """
+
+    def __init__(self, log: Iterable[Body]) -> None:
+        self._edits: dict[int, list[Edit]] = {}
+        turn = 0
+        for body in log:
+            if isinstance(body, Replied):
+                turn += 1
+            elif isinstance(body, Cleared | Compacted):
+                self._edits.setdefault(turn, []).append(body)
+
+    def __call__(self, view: View) -> Sequence[Edit]:
+        """Return what the log did to the context at this turn."""
+        return self._edits.pop(view.turn, [])
 
 
 class View:

@@ -24,10 +24,10 @@ class Workspace:
     """A project's folder, as far as the context reads it.
 
     Attributes:
-        folder: the folder.
+        folder: the folder; None for no workspace.
     """
 
-    folder: Path
+    folder: Path | None
 
     def instructions(self, base: str) -> str:
         """Return the instructions with AGENTS.md and the index of the notes behind them.
@@ -35,6 +35,8 @@ class Workspace:
         Raises:
             ConfigError: the folder is none, or AGENTS.md is no text or too large for a prefix.
         """
+        if self.folder is None:
+            return base
         if not self.folder.is_dir():
             raise ConfigError(f"ContextPolicy(workspace={str(self.folder)!r}): it is no folder.")
         parts = [base]
@@ -52,6 +54,8 @@ class Workspace:
 
     def notes(self) -> dict[str, str]:
         """Return the first line of each note, by its name in notes/, sorted."""
+        if self.folder is None:
+            return {}
         root = self.folder / NOTES_FOLDER
         files = sorted(
             file for kind in ("*.md", "*.txt") for file in root.rglob(kind) if self._inside(file)
@@ -64,7 +68,7 @@ class Workspace:
         Args:
             name: as the index names it.
         """
-        file = self.folder / NOTES_FOLDER / name
+        file = (self.folder or Path()) / NOTES_FOLDER / name
         if not self._inside(file):
             known = ", ".join(self.notes()) or "none"
             raise ToolError(f"There is no note {name[:80]!r}. The notes are: {known}.")
@@ -72,7 +76,7 @@ class Workspace:
 
     def _inside(self, file: Path) -> bool:
         """Whether a file lies in notes/ once all links are followed."""
-        root = (self.folder / NOTES_FOLDER).resolve()
+        root = ((self.folder or Path()) / NOTES_FOLDER).resolve()
         return file.is_file() and file.resolve().is_relative_to(root)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from agentkit import GLM, MemoryStore, ToolResult, tool
 from agentkit.agent.fork import fork
+from agentkit.agent.replay import replay
 from agentkit.context import POLICIES, Clear, Compact, ContextPolicy, fold
 from agentkit.context.compact import border, find_cut, threshold
 from agentkit.context.constraints import constraints
@@ -152,6 +153,16 @@ def test_a_compacted_run_forks_and_resumes_with_the_same_bytes():
     first = next(s for s in model.sent if s[2] == reply.body.request_digest)
     assert sent == first
     assert result.output == "the end"
+
+
+@pytest.mark.parametrize("policy", [SMALL, EAGER])
+def test_a_compacted_run_replays_byte_by_byte_from_its_log(policy):
+    worker = Worker(40)
+    log, _, store = work(worker, policy=policy)
+    assert kinds(log, "compacted", "cleared", "offloaded")
+    agent = worker.agent(policy=policy, model=Watched(worker))
+    result = asyncio.run(replay(agent, log, blobs=store))
+    assert result.output == "finished"
 
 
 TASK = "Build the parser of the new format and keep all of the old one working as it does today"
