@@ -20,7 +20,8 @@ from servers import FOLDER, MISSING, PACKAGES, node  # noqa: E402 - from this fo
 
 EXPECTED_FAILURES = {
     "auth/2025-03-26-oauth-metadata-backcompat": (
-        "a sign-in of the superseded revision 2025-03-26 that the mcp package refuses since 2.0"
+        "a sign-in of the superseded revision 2025-03-26 whose server names an issuer that is not "
+        "its address; the mcp package refuses that"
     ),
     "auth/cross-app-access-complete-flow": (
         "an extension for companies (token exchange, JWT bearer grant); agentkit passes `auth=` "
