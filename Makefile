@@ -7,7 +7,7 @@ BIN := .venv/bin
 SETUP := $(PYTHON) -I agentkit/cli/setup.py --docker $(DOCKER)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench bench-sandbox clean
+.PHONY: help setup demo test check lint bench bench-context bench-sandbox clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 21
@@ -36,6 +36,11 @@ lint: ## style, types and import contracts
 bench: ## measure speed, as ratios to a bare HTTP loop
 	@$(SETUP)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-context: ## dollars and retention of context policies (ARGS="--jobs 2")
+	@$(SETUP) --docker skip
+	@$(BIN)/python -m benchmarks.endurance
+	@$(BIN)/python -m benchmarks.context $(ARGS)
 
 bench-sandbox: ## measure the sandbox, beside docker run and docker exec
 	@$(SETUP)

@@ -15,6 +15,7 @@ from agentkit.errors import AgentkitError, ConfigError
 from agentkit.log import add_ids
 
 COMMANDS = {
+    "context": "agentkit.cli.context:context",
     "demo": "agentkit.cli.demo:demo",
     "diff": "agentkit.cli.fork:diff",
     "doctor": "agentkit.cli.doctor:doctor",
