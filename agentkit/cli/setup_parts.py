@@ -53,6 +53,9 @@ class MCPServers:
 
 
 PARTS: dict[str, Part | MCPServers] = {
+    "bubblewrap": Part(
+        "bwrap", ("bubblewrap",), "bubblewrap, the second choice of a sandbox, is not installed"
+    ),
     "chromium": Part(
         "chromium", ("chromium",), "the browser for the tests of the run page is not installed"
     ),
