@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from agentkit.events import (
     Body,
@@ -43,8 +43,8 @@ class Written(list[bytes]):
         self.untouched = 0
 
     def __setitem__(self, at: Any, data: Any) -> None:
-        first: int = at.indices(len(self))[0] if isinstance(at, slice) else range(len(self))[at]
-        self.untouched = min(self.untouched, first)
+        where = cast("range | int", range(len(self))[at])
+        self.untouched = min(self.untouched, where.start if isinstance(where, range) else where)
         super().__setitem__(at, data)
 
 
