@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -81,6 +82,7 @@ def main(folder: str) -> NoReturn:
     def leave(code: int) -> NoReturn:
         if os.getpid() == own:
             kill_all()
+            shutil.rmtree(folder, ignore_errors=True)  # the owner may be gone
         _exit(code)
 
     leave_supervisor = confine.leave_supervisor

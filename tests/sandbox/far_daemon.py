@@ -5,12 +5,29 @@ one way after the other, as the daemon's own listener would.
 """
 
 import asyncio
+import os
 import ssl
 import subprocess
 import threading
 from contextlib import suppress
 
-from agentkit_sandbox import Daemon
+from agentkit_sandbox import Daemon, daemon, docker
+from agentkit_sandbox.reaper import MARK
+
+
+def ours(found):
+    """Those of the daemon's containers or networks that this very process owns."""
+    own = str(os.getpid())
+    return [each for each in found if docker.labels_of(each).get(f"{MARK}.pid") == own]
+
+
+def live():
+    """Names of this process's containers."""
+    client = daemon.connect()
+    try:
+        return {each["Names"][0].lstrip("/") for each in ours(docker.live(client))}
+    finally:
+        client.close()
 
 
 def openssl(folder, *arguments):

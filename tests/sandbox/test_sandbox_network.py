@@ -11,6 +11,7 @@ import textwrap
 from contextlib import asynccontextmanager
 
 import pytest
+from far_daemon import ours
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -195,7 +196,7 @@ def test_a_network_on_which_the_host_answers_is_refused(monkeypatch):
     with pytest.raises(PolicyNotInForce, match="answers on the sandbox's own network"):
         asyncio.run(run())
     client = daemon.connect()
-    assert not [each for each in docker.networks(client) if "agentkit" in each["Name"]]
+    assert not ours(docker.networks(client))
     client.close()
 
 

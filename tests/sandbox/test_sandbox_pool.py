@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from far_daemon import live
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +15,6 @@ from agentkit_sandbox import (
     SandboxLost,
     SandboxPolicy,
     SandboxUnavailable,
-    daemon,
-    docker,
 )
 from agentkit_sandbox.base import Capacity
 from agentkit_sandbox.gate import Gate
@@ -309,6 +308,4 @@ def test_a_warm_pool_serves_sixteen_sessions_and_none_sees_another():
         assert before == "[]"
         assert values == ["1", "2", "3", "4", "5"]
         assert files == [f"{number}.txt"]
-    client = daemon.connect()
-    assert not docker.live(client)
-    client.close()
+    assert not live()
