@@ -3,8 +3,8 @@
     python -m benchmarks.context [--sessions FILE] [--json] [--policies a,b] [--reread 0.05]
                                  [--opened 0.5] [--head N] [--server] [--jobs N]
 
-One row per session and policy: dollars, cached share, overflows, edits, compactions, cached share of
-the summary requests, re-reads. How re-reads are simulated: `benchmarks.replay`.
+One row per session and policy: dollars, cached share, overflows, edits, compactions, cached share
+of the summary requests, re-reads. How re-reads are simulated: `benchmarks.replay`.
 """
 
 from __future__ import annotations
@@ -128,15 +128,12 @@ def main() -> None:
 
 def table(rows: list[dict], names: list[str]) -> None:
     """Print dollars by session and policy, and a line of sums for each policy."""
-    sessions = list(dict.fromkeys(row["session"] for row in rows))
-    numbers = {(row["session"], row["policy"]): row for row in rows}
     print("dollars by session; * died of a prompt that was too long")
     print(" " * 24 + "".join(f"{name[:14]:>15}" for name in names))
     for at in range(len(rows) // len(names)):
         group = rows[at * len(names) : (at + 1) * len(names)]
         cells = (f"{r['dollars']:>14.2f}{'*' if r['died'] else ' '}" for r in group)
         print(f"{at:>2} {group[0]['session'][:20]:<21}" + "".join(cells))
-    del sessions, numbers
     print()
     print(
         f"{'policy':<24}      $  to rival  cached overflows died edits compact. refused "
@@ -152,7 +149,8 @@ def table(rows: list[dict], names: list[str]) -> None:
             f"{statistics.fmean(row['cached_share'] for row in group):>8.3f} "
             f"{sum(row['overflows'] for row in group):>7} "
             f"{sum(bool(row['died']) for row in group):>5} "
-            f"{sum(row['edits'] for row in group):>6} {sum(row['compactions'] for row in group):>6} "
+            f"{sum(row['edits'] for row in group):>6} "
+            f"{sum(row['compactions'] for row in group):>6} "
             f"{sum(row['summaries_refused'] for row in group):>8} "
             f"{min(asked) if asked else 0:>9.3f} {sum(row['rereads'] for row in group):>8} "
             f"{statistics.fmean(row['mean_context'] for row in group):>9,.0f}"

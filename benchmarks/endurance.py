@@ -2,8 +2,9 @@
 
     python -m benchmarks.endurance [--json]
 
-Requests: time to build one at 10 and at 1,000 turns, beyond the join of its bytes (goal: 1.5x). Fold: a
-log of 10,000 events (goal: 100 ms). Retention: 30 constraints and 30 artifacts through 10 compactions.
+Requests: time to build one at 10 and at 1,000 turns, beyond the join of its bytes (goal: 1.5x).
+Fold: a log of 10,000 events (goal: 100 ms). Retention: 30 constraints and 30 artifacts through 10
+compactions and more.
 """
 
 from __future__ import annotations
@@ -98,7 +99,6 @@ async def retention() -> dict:
     from agentkit.context import Compact, ContextPolicy
     from agentkit.testing import Call, Say, ScriptedModel
     from agentkit.tool import Artifact
-
     from benchmarks.replay import text_of
 
     rules = [f"Rule {index}: you must never import library_{index}." for index in range(RULES)]

@@ -24,7 +24,7 @@ Propose = Callable[[View], Sequence[Edit]]
 WINDOW = 202_752
 
 
-def nothing(view: View) -> Sequence[Edit]:
+def nothing(_view: View) -> Sequence[Edit]:
     """Keep everything."""
     return ()
 

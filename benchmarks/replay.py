@@ -34,10 +34,34 @@ WINDOW = 202_752
 PATCH_TOKENS, FRESH_TOKENS, SUMMARY_THINKING = 1_500, 1_500, 500
 """What a summary has: as much in either form, so that only the way of asking differs."""
 
-_WORDS = (
-    "value index parser module cache request handler column branch signal packet token matrix "
-    "server client thread result sample buffer record schema option filter socket render update"
-).split()
+_WORDS = [
+    "value",
+    "index",
+    "parser",
+    "module",
+    "cache",
+    "request",
+    "handler",
+    "column",
+    "branch",
+    "signal",
+    "packet",
+    "token",
+    "matrix",
+    "server",
+    "client",
+    "thread",
+    "result",
+    "sample",
+    "buffer",
+    "record",
+    "schema",
+    "option",
+    "filter",
+    "socket",
+    "render",
+    "update",
+]
 _HANDLE = re.compile(r'read_result\("([0-9a-f]{12,64})"\)')
 
 
@@ -64,6 +88,7 @@ class Session:
 
     @classmethod
     def load(cls, data: dict) -> Session:
+        """Return a session of a sessions file."""
         return cls(data["id"], data["system"], [tuple(turn) for turn in data["turns"]])
 
     def head(self, turns: int) -> Session:
@@ -123,6 +148,7 @@ class Player:
         return text[:middle] + mark + text[middle + len(mark) :] if tokens > 20 else text
 
     def __call__(self, request: dict) -> Say | Refuse:
+        """Answer a request."""
         messages = request["messages"]
         written = sum(len(m.get("content") or "") for m in messages)
         if written > WINDOW * 2 and len(render(request)) // BYTES_PER_TOKEN > WINDOW:
@@ -131,7 +157,7 @@ class Player:
                 return Refuse(400, "1261", "Prompt exceeds max length")
         last = messages[-1]
         if last["role"] == "system" and last["content"].startswith("[Upkeep of the context"):
-            return self._patch(last["content"])
+            return self._patch()
         if messages[0]["content"] == FRESH:
             return self._say("fresh", FRESH_TOKENS)
         if (more := self._reads_again(messages)) is not None:
@@ -180,7 +206,7 @@ class Player:
             return Say("", "", [Call("read_result", {"handle": handle})])
         return Say("", "", [Call("work", {"key": key})])
 
-    def _patch(self, instruction: str) -> Say:
+    def _patch(self) -> Say:
         """Write a patch: new items, and old ones removed so that the summary stays in budget."""
         number, self._summaries = self._summaries, self._summaries + 1
         body = text_of(PATCH_TOKENS - 40, f"{self.session.id}/s{number}")
@@ -249,12 +275,15 @@ class ReplayModel:
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[None]:
+        """Do nothing: there is no connection."""
         yield
 
     def encode(self, message) -> bytes:
+        """Return the message as Z.ai's endpoint would get it."""
         return wire.encode(message, ZAI)
 
-    async def ask(self, request, emit=None, early=None) -> Reply:
+    async def ask(self, request, emit=None, early=None) -> Reply:  # noqa: ARG002 - the protocol
+        """Return the player's next answer."""
         body = {
             "model": self.name,
             "messages": [orjson.loads(message) for message in request.messages],

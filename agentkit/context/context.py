@@ -149,8 +149,8 @@ class Context:
     def request(self) -> tuple[Request, PrefixBreak | None]:
         """Return the next request, and where its prefix broke if it did."""
         messages = self._transcript.encoded
-        found = self._prefix.check(self._tools, messages, self._transcript.untouched)
-        self._transcript.untouched = len(messages)
+        found = self._prefix.check(self._tools, messages, messages.untouched)
+        messages.untouched = len(messages)
         digest = hashlib.sha256((self._tools_digest + self._transcript.digest()).encode())
         originals = self._transcript.messages
         return Request(messages, self._tools, digest.hexdigest(), originals), found

@@ -44,13 +44,12 @@ class ResultReader:
         return as_tool(self.read_result)
 
     async def read_result(self, handle: str, lines: str = "", pattern: str = "") -> str:
-        """Open a large or old result that is shown only in part, by its handle.
+        """Open a result that is shown in part or was cleared.
 
         Args:
-            handle: the handle as shown, or its first 8 digits or more.
-            lines: a range such as "120-180"; by default from the first line on.
-            pattern: words to look for; only lines that hold them are shown, with their
-                neighbours. Not a regular expression; "|" separates alternatives.
+            handle: as shown.
+            lines: such as "120-180".
+            pattern: plain words to find; "|" separates alternatives.
         """
         text = await self._open(handle)
         found = rows(text) or [""]

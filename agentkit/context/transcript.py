@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any, cast
 
 from agentkit.events import (
     Body,
@@ -28,6 +29,25 @@ UNRESOLVED = "[interrupted: this call has no result; its outcome is unknown]"
 """What stands for the result of a call that the log left open when a user message followed."""
 
 
+class Written(list[bytes]):
+    """Messages as bytes; it knows from where on any of them was rewritten, by whomever.
+
+    Attributes:
+        untouched: messages before this index are as they were when the reader last set it.
+    """
+
+    __slots__ = ("untouched",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.untouched = 0
+
+    def __setitem__(self, at: Any, data: Any) -> None:
+        where = cast("range | int", range(len(self))[at])
+        self.untouched = min(self.untouched, where.start if isinstance(where, range) else where)
+        super().__setitem__(at, data)
+
+
 class Transcript:
     """The messages that the log so far amounts to.
 
@@ -43,7 +63,6 @@ class Transcript:
         messages: the messages.
         encoded: the same as bytes.
         edited: index of the first message that an edit changed; the reader sets it back to None.
-        untouched: messages before this index are as they were when the reader last set it.
     """
 
     __slots__ = (
@@ -57,7 +76,6 @@ class Transcript:
         "edited",
         "encoded",
         "messages",
-        "untouched",
     )
 
     def __init__(self, system: str, encode: Encode) -> None:
@@ -69,9 +87,8 @@ class Transcript:
         self._digest = hashlib.sha256()
         self._hashed = 0
         self.messages: list[Message] = []
-        self.encoded: list[bytes] = []
+        self.encoded = Written()
         self.edited: int | None = None
-        self.untouched = 0
         self._append(System(system))
 
     @property
@@ -137,7 +154,6 @@ class Transcript:
         elif isinstance(last, ToolOutput):
             joined = ToolOutput(last.call_id, f"{last.content}\n\n{content}")
             self.messages[-1], self.encoded[-1] = joined, self._encode(joined)
-            self.untouched = min(self.untouched, len(self.encoded) - 1)
         else:
             self._append(System(content))
 
@@ -166,7 +182,6 @@ class Transcript:
 
     def _note_edit(self, index: int) -> None:
         self.edited = index if self.edited is None else min(index, self.edited)
-        self.untouched = min(self.untouched, index)
         self._digest = hashlib.sha256()
         self._hashed = 0
 
