@@ -186,12 +186,14 @@ def _note(repairs: list[Repair]) -> str:
 
 
 def _storable(given: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments that the log can hold: integers beyond 64 bits become text."""
+    """Return arguments that the log can hold: integers beyond 64 bits become text.
+
+    They share nothing with what the tool gets, which may change it.
+    """
     try:
-        orjson.dumps(given)
+        return orjson.loads(orjson.dumps(given))
     except TypeError:
         return json.loads(json.dumps(given), parse_int=_parse_int)
-    return given
 
 
 def _parse_int(digits: str) -> int | str:

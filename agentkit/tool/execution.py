@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import os
 import time
@@ -186,8 +187,11 @@ class Execution:
 
     def _keywords(self, progress: Callable[[str], None]) -> dict[str, Any]:
         hidden = self.tool.context_parameter
+        keywords = self.arguments.keywords
+        if self.tool.retries:
+            keywords = copy.deepcopy(keywords)  # the tool may change them, and be called again
         if hidden is None:
-            return self.arguments.keywords
+            return keywords
         shop = self._workshop
         self._signal = Cancelled()
         if self._reason is not None:  # stopped before its thread got here
@@ -195,7 +199,7 @@ class Execution:
         context = ToolContext(
             shop.run_id, self.call.id, self.tool.name, progress, self._signal, shop.measure
         )
-        return {**self.arguments.keywords, hidden: context}
+        return {**keywords, hidden: context}
 
     @property
     def _is_over(self) -> bool:
