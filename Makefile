@@ -7,10 +7,10 @@ BIN := .venv/bin
 SETUP := $(PYTHON) -I agentkit/cli/setup.py --docker $(DOCKER)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench clean
+.PHONY: help setup demo test check lint bench bench-bfcl clean
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 19
 
 setup: ## install what agentkit needs: packages, Docker, sandbox image
 	@$(SETUP)
@@ -36,6 +36,10 @@ lint: ## style, types and import contracts
 bench: ## measure speed, as ratios to a bare HTTP loop
 	@$(SETUP)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-bfcl: ## run the Berkeley function calling tasks, whole turns at once (ARGS="--details")
+	@$(SETUP) --with bfcl
+	@$(BIN)/python -m benchmarks.bfcl $(ARGS)
 
 clean: ## remove what was made here; Docker and the sandbox image stay
 	@rm -rf .venv dist artifacts .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ executed stands the live state: the objects, attribute by attribute, and every r
 model got, against an execution of the ground truth in order.
 
     agentkit setup --with bfcl
-    python -m benchmarks.bfcl [--category NAME] [--limit N] [--seed N] [--faults] [--json]
+    python -m benchmarks.bfcl [--category NAME] [--limit N] [--seed N] [--details] [--json]
 """
 
 from __future__ import annotations
@@ -59,12 +59,14 @@ class Outcome:
 
     Attributes:
         id: of the entry.
+        fault: what of its ground truth does not fit BFCL's own schema; "" for nothing.
         official: what BFCL's checker says against the calls; "" for nothing.
         live: what differs in the live state or the results; "" for nothing.
         calls: how many the oracle sent.
     """
 
     id: str
+    fault: str
     official: str
     live: str
     calls: int
@@ -149,7 +151,8 @@ async def play(entry: Entry, oracle: Oracle, model: GLM, seed: int, *, ordered: 
             task.called.append([])
             await run.send(user)
     calls = sum(map(len, entry.turns))
-    return Outcome(entry.id, bfcl.verdict(entry, task.called), difference(task), calls)
+    official = bfcl.verdict(entry, task.called)
+    return Outcome(entry.id, bfcl.fault(entry), official, difference(task), calls)
 
 
 def difference(task: Task) -> str:
@@ -186,10 +189,13 @@ def _tells(text: str, value: Any) -> bool:
         told = json.JSONDecoder().raw_decode(text)[0]
     except ValueError:
         return False
-    return told == json.loads(json.dumps(value))
+    # Some numbers are mpmath's.
+    return told == json.loads(json.dumps(value, default=float))
 
 
-async def measure(entries: Sequence[Entry], seed: int = 0, *, ordered: bool = True) -> list[Outcome]:
+async def measure(
+    entries: Sequence[Entry], seed: int = 0, *, ordered: bool = True
+) -> list[Outcome]:
     """Run entries, several at once, and return how each went, in their order."""
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -203,33 +209,40 @@ async def measure(entries: Sequence[Entry], seed: int = 0, *, ordered: bool = Tr
 
 
 def row(label: str, outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
-    """Return a line of the table."""
+    """Return a line of the table; shares are of the entries whose ground truth is valid."""
+    valid = [one for one in outcomes if not one.fault]
     return {
         "category": label,
         "entries": len(outcomes),
-        "official": sum(not one.official for one in outcomes),
-        "live": sum(not one.live for one in outcomes),
+        "valid": len(valid),
+        "official": sum(not one.official for one in valid),
+        "live": sum(not one.live for one in valid),
         "calls": sum(one.calls for one in outcomes),
         "seconds": round(seconds, 1),
+        "faulty": {one.id: one.fault for one in outcomes if one.fault},
         "failed": {
             one.id: {"official": one.official, "live": one.live}
-            for one in outcomes
+            for one in valid
             if one.official or one.live
         },
     }
 
 
-def show(line: dict[str, Any], *, faults: bool) -> None:
-    """Print a line of the table."""
-    count = line["entries"]
-    shares = [f"{line[key]:>4} {line[key] / count:>6.1%}" for key in ("official", "live")]
+def show(line: dict[str, Any], *, details: bool) -> None:
+    """Print a line of the table, and the entries whose ground truth no schema allows."""
+    share = {
+        key: f"{line[key]:>4} {line[key] / line['valid']:>7.1%}" for key in ("official", "live")
+    }
     print(
-        f"{line['category']:28} {count:>7}   {shares[0]}   {shares[1]} {line['calls']:>6} "
-        f"{line['seconds']:>7.1f}",
+        f"{line['category']:26} {line['entries']:>7} {line['valid']:>6} {share['official']:>13}"
+        f" {share['live']:>13} {line['calls']:>6} {line['seconds']:>8.1f}",
         flush=True,
     )
-    for name, said in line["failed"].items() if faults else ():
-        print(f"    {name}: official: {said['official'] or 'right'}; live: {said['live'] or 'right'}")
+    for name, why in line["faulty"].items():
+        print(f"  not valid: {name}: {why}")
+    for name, said in line["failed"].items() if details else ():
+        for key in ("official", "live"):
+            print(f"  {name}: {key}: {said[key] or 'right'}")
 
 
 def main() -> None:
@@ -238,13 +251,16 @@ def main() -> None:
     parser.add_argument("--category", action="append", choices=[*bfcl.FILES])
     parser.add_argument("--limit", type=int, help="entries of each category; default all")
     parser.add_argument("--seed", type=int, default=0, help="of the tools' random times")
-    parser.add_argument("--faults", action="store_true", help="say what was wrong with an entry")
+    parser.add_argument("--details", action="store_true", help="say what failed")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not bfcl.FOLDER.is_dir():
         sys.exit(bfcl.MISSING)
     if not options.json:
-        print(f"{'category':28} {'entries':>7}   {'official':>11}   {'live state':>11} {'calls':>6} seconds")
+        print(
+            f"{'category':26} {'entries':>7} {'valid':>6} {'official':>13} {'live state':>13}"
+            f" {'calls':>6} {'seconds':>8}"
+        )
     for category in options.category or bfcl.FILES:
         entries = bfcl.entries(category)[: options.limit]
         for ordered in (True, False) if category == bfcl.STATEFUL else (True,):
@@ -255,7 +271,7 @@ def main() -> None:
             if options.json:
                 print(json.dumps(line), flush=True)
             else:
-                show(line, faults=options.faults)
+                show(line, details=options.details)
 
 
 if __name__ == "__main__":

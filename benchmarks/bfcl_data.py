@@ -40,6 +40,7 @@ DELAY = 0.005
 """Seconds: every call of a tool takes a random time up to this before it has effects."""
 
 _MODEL = "agentkit"
+_CONFIG = "bfcl_eval.constants.executable_backend_config"
 _EVAL = "bfcl_eval.eval_checker"
 _RUNS = itertools.count()
 _INSIDE: ContextVar[bool] = ContextVar("inside", default=False)
@@ -127,15 +128,16 @@ def _parameters() -> dict[str, list[str]]:
 
 
 def _first_answer(call: dict[str, dict[str, list[Any]]]) -> Act:
-    """Return the first of the answers that BFCL accepts; "" stands for a parameter left out."""
+    """Return the first of the answers that BFCL accepts."""
     ((name, accepted),) = call.items()
     return Act(name, _chosen(accepted))
 
 
 def _chosen(accepted: dict[str, list[Any]]) -> dict[str, Any]:
-    values = {key: next((one for one in some if one != ""), "") for key, some in accepted.items()}
+    # "" and null stand for a parameter that is left out.
+    given = {key: [one for one in some if one not in ("", None)] for key, some in accepted.items()}
     # A dictionary lists what is accepted for each of its keys, too.
-    return {key: _inner(value) for key, value in values.items() if value != ""}
+    return {key: _inner(some[0]) for key, some in given.items() if some}
 
 
 def _inner(value: Any) -> Any:
@@ -144,6 +146,33 @@ def _inner(value: Any) -> Any:
     if isinstance(value, list):
         return [_inner(one) for one in value]
     return value
+
+
+def fault(entry: Entry) -> str:
+    """Return what of the ground truth does not fit BFCL's own schemas; "" for nothing."""
+    from jsonschema import Draft202012Validator
+
+    schemas = _documented() if entry.category == STATEFUL else _schemas(entry.question["function"])
+    return "; ".join(
+        f"{act}: {error.json_path[2:]}: {error.message}"
+        for turn in entry.turns
+        for act in turn
+        for error in Draft202012Validator(schemas[act.name]).iter_errors(act.arguments)
+    )
+
+
+def _schemas(functions: list[dict[str, Any]]) -> dict[str, Any]:
+    return {one["name"]: json_schema(one["parameters"]) for one in functions}
+
+
+@functools.cache
+def _documented() -> dict[str, Any]:
+    """Return the schemas of all methods, as BFCL shows them to models."""
+    files = _module(
+        "bfcl_eval.constants.executable_backend_config"
+    ).MULTI_TURN_FUNC_DOC_FILE_MAPPING
+    folder = FOLDER / "bfcl_eval" / "data" / "multi_turn_func_doc"
+    return _schemas([one for name in _classes() for one in _lines(folder / files[name])])
 
 
 _TYPES = {"dict": "object", "float": "number", "tuple": "array"}
@@ -186,8 +215,8 @@ def _built(entry: Entry, change: Callable[[type], type]) -> dict[str, Any]:
     made = {}
     for name in entry.question["involved_classes"]:
         made[name] = one = change(_classes()[name])()
-        if hasattr(one, "_load_scenario"):
-            one._load_scenario(copy.deepcopy(entry.question["initial_config"].get(name, {})))
+        if load := getattr(one, "_load_scenario", None):
+            load(copy.deepcopy(entry.question["initial_config"].get(name, {})))
     return made
 
 
@@ -198,7 +227,7 @@ def _slow(kind: type, draw: random.Random, called: Callable[[Act], None]) -> typ
             if _INSIDE.get():  # one method calls another
                 return method(self, *given, **arguments)
             time.sleep(draw.uniform(0, DELAY))
-            called(Act(method.__name__, arguments))
+            called(Act(method.__name__, copy.deepcopy(arguments)))  # objects keep some of them
             token = _INSIDE.set(True)
             try:
                 return method(self, **arguments)
@@ -226,7 +255,7 @@ def _methods(kind: type) -> list[tuple[str, Any]]:
 
 @functools.cache
 def _classes() -> dict[str, type]:
-    paths = _module("bfcl_eval.constants.executable_backend_config").CLASS_FILE_PATH_MAPPING
+    paths = _module(_CONFIG).CLASS_FILE_PATH_MAPPING
     names = {name for line in _lines(_stateful()) for name in line["involved_classes"]}
     return {name: getattr(_module(paths[name]), name) for name in sorted(names)}
 
@@ -244,7 +273,8 @@ def executed(entry: Entry) -> tuple[dict[str, Any], list[list[Any]]]:
 
 def _result(method: Callable[..., Any], act: Act) -> Any:
     try:
-        return method(**act.arguments)
+        # Copies, as of now: what goes in and what comes out may be a part of the state.
+        return copy.deepcopy(method(**copy.deepcopy(act.arguments)))
     except Exception as error:  # noqa: BLE001 - the ground truth is what it is
         return error
 
@@ -273,9 +303,12 @@ def verdict(entry: Entry, called: Sequence[Sequence[Act]]) -> str:
     """Return what BFCL's own checker says against the calls of each turn; "" for nothing."""
     if entry.category != STATEFUL:
         enums = _module("bfcl_eval.constants.enums")
+        sent = entry.turns[0]
+        # In the order of the message: it takes the first answer that fits a call, and some fit two.
+        acts = sorted(called[0], key=lambda act: sent.index(act) if act in sent else len(sent))
         said = _checker("ast_eval.ast_checker").ast_checker(
             entry.question["function"],
-            [{act.name.replace(".", "_"): act.arguments} for act in called[0]],
+            [{act.name.replace(".", "_"): act.arguments} for act in acts],
             entry.answer,
             enums.Language.PYTHON,
             entry.category,
