@@ -15,6 +15,7 @@ from agentkit.cli.sources import sources, tool_options
 from agentkit.config import Settings
 from agentkit.errors import ConfigError
 from agentkit.events import Event, Noted
+from agentkit.mcp import Elicit
 from agentkit.model import GLM
 from agentkit.tool import ApprovalPolicy, Approver, Rule
 from agentkit.usage import Limits
@@ -55,8 +56,12 @@ class Command:
     ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
-    def agent(self, approver: Approver | None = None) -> Agent:
+    def agent(self, approver: Approver | None = None, elicit: Elicit | None = None) -> Agent:
         """Return the agent.
+
+        Args:
+            approver: answers which calls may run.
+            elicit: answers what MCP servers ask the user.
 
         Raises:
             ConfigError: an option that does not fit.
@@ -65,7 +70,7 @@ class Command:
         return Agent(
             GLM(self.model, base_url=self.base_url, provider=self.provider),
             instructions=self.instructions,
-            tools=[update_plan, *sources(self.tools, self.servers)],
+            tools=[update_plan, *sources(self.tools, self.servers, elicit)],
             limits=Limits(turns=self.turns, cost_usd=self.cost, seconds=self.seconds),
             approval=ApprovalPolicy(tuple(rules)),
             approver=approver,

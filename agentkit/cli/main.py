@@ -15,14 +15,19 @@ from agentkit.errors import AgentkitError, ConfigError
 from agentkit.log import add_ids
 
 COMMANDS = {
+    "context": "agentkit.cli.context:context",
     "demo": "agentkit.cli.demo:demo",
+    "diff": "agentkit.cli.fork:diff",
     "doctor": "agentkit.cli.doctor:doctor",
+    "fork": "agentkit.cli.fork:fork",
+    "replay": "agentkit.cli.fork:replay",
     "resume": "agentkit.cli.run:resume",
     "export": "agentkit.cli.export:export",
     "run": "agentkit.cli.run:run",
     "runs": "agentkit.cli.runs:runs",
     "setup": "agentkit.cli.setup_command:setup",
     "tools": "agentkit.cli.tools:tools",
+    "trace": "agentkit.cli.trace:trace",
 }
 
 INTERRUPTED = 130

@@ -14,8 +14,9 @@ import click
 from agentkit.agent import Agent
 from agentkit.cli.approve import terminal_approver
 from agentkit.cli.command import agent_options, command_from, command_of, given
+from agentkit.cli.elicit import terminal_elicit
 from agentkit.cli.execute import Job, execute, summarize
-from agentkit.cli.live import stderr_view
+from agentkit.cli.live import View, stderr_view
 from agentkit.cli.sources import named
 from agentkit.errors import ConfigError
 from agentkit.store import Store, open_store
@@ -56,7 +57,8 @@ def run(*, task: str, artifacts: Path, as_json: bool, **options: Any) -> None:
     command = command_from(options)
     view = stderr_view(quiet=as_json)
     text = sys.stdin.read() if task == "-" else task
-    job = Job(command.agent(terminal_approver(view)), text, note=command.note())
+    agent = command.agent(terminal_approver(view), terminal_elicit(view.hidden))
+    job = Job(agent, text, note=command.note())
     summarize(asyncio.run(execute(job, view, as_json=as_json, artifacts=artifacts)))
 
 
@@ -107,7 +109,7 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     async def main() -> None:
         store = open_store()
         try:
-            agent = await _agent(store, run_id, path, options, terminal_approver(view))
+            agent = await agent_of(store, run_id, path, options, view)
             job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
             outcome = await execute(job, view, as_json=as_json, artifacts=artifacts)
         finally:
@@ -117,12 +119,19 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     asyncio.run(main())
 
 
-async def _agent(
-    store: Store, run_id: str, path: str | None, options: dict[str, Any], approver: Any
+async def agent_of(
+    store: Store, run_id: str, path: str | None, options: dict[str, Any], view: View | None
 ) -> Agent[Any]:
+    """Return the agent that goes on with a run: named, or as the command in its log made it.
+
+    Raises:
+        ConfigError: the log has no command, or `path` names no agent.
+    """
     if path is None:
         command = command_of(await store.load(run_id))
-        return replace(command.changed(given(options)).agent(approver), store=store)
+        changed = command.changed(given(options))
+        asking = (terminal_approver(view), terminal_elicit(view.hidden)) if view else (None, None)
+        return replace(changed.agent(*asking), store=store)
     (found,) = named(path)
     if not isinstance(found, Agent):
         raise ConfigError(f"--agent {path}: expected an Agent, got {type(found).__name__}.")

@@ -112,6 +112,8 @@ def _steps(host: Host, *, dev: bool, docker: str, own_environment: bool) -> list
         return [f"packages in {sys.prefix}", *_docker_steps(host, Path(sys.executable), docker)]
     with locked(host, root):
         environment = install(host, root, dev=dev)
+        if dev and docker != "skip":
+            _bubblewrap(host)
         return [
             f"packages in {environment.folder}",
             *_docker_steps(host, environment.python, docker),
@@ -143,6 +145,18 @@ def _docker_steps(host: Host, python: Path, docker: str) -> list[str]:
         host.say("docker", f"{problem} Going on without it: code will not run")
         return ["without Docker"]
     return [f"Docker {version}".strip(), "sandbox image"]
+
+
+def _bubblewrap(host: Host) -> None:
+    """Get the second choice of a sandbox, which the tests run; without it they say so."""
+    from agentkit.cli.setup_host import Problem
+
+    if host.find("bwrap"):
+        return
+    try:
+        host.apt_install("bubblewrap", ["bubblewrap"], "the tests of the second sandbox need it")
+    except Problem as problem:
+        host.say("bubblewrap", f"{problem} Going on without it")
 
 
 def _checkout() -> Path | None:

@@ -71,6 +71,9 @@ def _python() -> Path:
 
 PARTS: dict[str, Part | BFCL | MCPServers] = {
     "bfcl": BFCL(),
+    "chromium": Part(
+        "chromium", ("chromium",), "the browser for the tests of the run page is not installed"
+    ),
     "mcp": MCPServers(),
     "postgres": Part(
         "initdb",

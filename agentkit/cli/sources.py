@@ -16,6 +16,7 @@ import click
 
 from agentkit import plugins
 from agentkit.errors import ConfigError
+from agentkit.mcp import Elicit, MCPServer, load_mcp_json
 from agentkit.tool import Tool, Toolset
 
 
@@ -42,14 +43,21 @@ def tool_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def sources(names: Sequence[str], servers: Sequence[str]) -> list[Any]:
+def sources(
+    names: Sequence[str], servers: Sequence[str], elicit: Elicit | None = None
+) -> list[Any]:
     """Return the tools and toolsets that the options name.
+
+    Args:
+        names: each `--tools`.
+        servers: each `--mcp`.
+        elicit: answers what the servers ask the user.
 
     Raises:
         ConfigError: one of them is not there, or is no tool.
     """
     found = [one for name in names for one in named(name)]
-    return [*found, *map(_server, servers)]
+    return [*found, *(_server(one, elicit) for one in servers)]
 
 
 def named(name: str) -> Sequence[Any]:
@@ -132,15 +140,13 @@ def _unimportable(name: str, error: Exception) -> ConfigError:
     return ConfigError(f"--tools {name}: importing it failed with {type(error).__name__}: {error}.")
 
 
-def _server(text: str) -> Any:
-    from agentkit.mcp import MCPServer, load_mcp_json
-
+def _server(text: str, elicit: Elicit | None) -> Any:
     if text.startswith(("http://", "https://")):
-        return MCPServer(url=text)
+        return MCPServer(url=text, elicit=elicit)
     if text.endswith(".json"):
-        return load_mcp_json(text)
+        return load_mcp_json(text, elicit=elicit)
     try:
         command = shlex.split(text)
     except ValueError as error:
         raise ConfigError(f"--mcp {text}: no command line: {error}.") from None
-    return MCPServer(*command)
+    return MCPServer(*command, elicit=elicit)

@@ -13,6 +13,7 @@ import click
 import orjson
 
 from agentkit import plugins
+from agentkit.cli.elicit import terminal_elicit
 from agentkit.cli.execute import terminated_like_interrupted
 from agentkit.cli.sources import named, sources, tool_options
 from agentkit.errors import ConfigError
@@ -131,7 +132,7 @@ async def _call(found: Sequence[Tool], tool: Tool, arguments: str, folder: Path)
 @asynccontextmanager
 async def _opened(names: Sequence[str], servers: Sequence[str]) -> AsyncGenerator[Sequence[Tool]]:
     """Open the tools that the options name; without any, those that are installed."""
-    chosen = sources(names, servers) if names or servers else _installed()
+    chosen = sources(names, servers, terminal_elicit()) if names or servers else _installed()
     with terminated_like_interrupted():
         async with AsyncExitStack() as stack:
             yield await collect(chosen, stack)

@@ -35,6 +35,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from agentkit.events.edits import Cleared, Compacted, Offloaded
 from agentkit.messages import Assistant, Content
 from agentkit.usage import Limits, Usage
 
@@ -221,7 +222,7 @@ class ApprovalAnswered:
         approved: whether the call may run.
         reason: for the model, when it may not.
         remember: whether later calls of this tool in this run need not ask.
-        by: who answered: "callback", "caller".
+        by: who answered: "callback", "caller"; "remembered" for an earlier answer.
     """
 
     kind: ClassVar[str] = "approval_answered"
@@ -318,6 +319,9 @@ Body = (
     | ToolFinished
     | ApprovalAsked
     | ApprovalAnswered
+    | Offloaded
+    | Cleared
+    | Compacted
     | Noted
     | RunPaused
     | RunResumed
@@ -337,6 +341,9 @@ BODIES: Mapping[str, type[Body]] = {
         ToolFinished,
         ApprovalAsked,
         ApprovalAnswered,
+        Offloaded,
+        Cleared,
+        Compacted,
         Noted,
         RunPaused,
         RunResumed,

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx2
@@ -29,11 +29,11 @@ from agentkit.mcp.process import LONGEST_LINE, ServerProcess
 from agentkit.mcp.server import MCPServer, innermost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mcp.client import Transport
     from mcp.client._transport import TransportStreams
     from mcp.client.session import ClientRequestContext, IncomingMessage
+
+    from agentkit.mcp.connection import Connection
 
 JSON = dict[str, Any]
 Progress = Callable[[str], None]
@@ -52,26 +52,6 @@ class Gone(Exception):
     def __init__(self, *, unsent: bool = False) -> None:
         super().__init__("the connection is closed")
         self.unsent = unsent
-
-
-class Owner(Protocol):
-    """Who is told what a server does beside answering."""
-
-    def said(self, event: str, text: str) -> None:
-        """Take a line of a server's log, stderr or stray output."""
-        ...
-
-    def tools_changed(self) -> None:
-        """Take note that the server's list of tools is another one now."""
-        ...
-
-    def ended(self, how: str) -> None:
-        """Take note that the server is gone."""
-        ...
-
-    async def elicit(self, message: str, schema: JSON, url: str | None) -> Mapping[str, Any] | None:
-        """Answer a question to the user, None to decline."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +115,7 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(server: MCPServer, owner: Owner) -> AsyncGenerator[Session]:
+async def connect(server: MCPServer, owner: Connection) -> AsyncGenerator[Session]:
     """Start or reach a server, and end it.
 
     Raises:
@@ -188,7 +168,7 @@ def reason(error: BaseException) -> str:
             return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
 
 
-def _client(transport: Transport, server: MCPServer, owner: Owner) -> Client:
+def _client(transport: Transport, server: MCPServer, owner: Connection) -> Client:
     folders = [{"uri": Path(root).absolute().as_uri()} for root in server.roots]
 
     # Parameters are named as the package's protocols name them.
@@ -226,7 +206,7 @@ def _client(transport: Transport, server: MCPServer, owner: Owner) -> Client:
 
 
 @asynccontextmanager
-async def _pipes(process: ServerProcess, owner: Owner) -> AsyncGenerator[TransportStreams]:
+async def _pipes(process: ServerProcess, owner: Connection) -> AsyncGenerator[TransportStreams]:
     """Join the lines of a process to the streams of a session."""
     arrived, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, leaving = anyio.create_memory_object_stream[SessionMessage](0)

@@ -79,7 +79,7 @@ class Connection:
             ConfigError: it cannot be started or reached.
         """
         try:
-            yield (await self._start()).ready.result()
+            yield (await self._started(self._begin())).ready.result()
         finally:
             await self._stop()
 
@@ -125,9 +125,9 @@ class Connection:
                 self._restarts = 0
                 raise ToolError(f"MCP server {name!r} {self._clean(str(error))}.") from None
             except Gone as gone:
+                self._end(life)
                 if not (gone.unsent and again):
                     raise ToolError(self._lost(life)) from None
-                self._end(life)
             else:
                 self._restarts = 0
                 return answer
@@ -172,29 +172,37 @@ class Connection:
     async def _alive(self) -> _Life:
         """Return the session; if it is gone, the next call starts it again and waits for it."""
         async with self._starting:
-            if self._life is not None and not self._life.over:
-                return self._life
-            name = self.server.name
-            if self._restarts >= _RESTARTS:
-                raise ToolError(
-                    f"MCP server {name!r} was lost {_RESTARTS} times in a row and is set aside "
-                    "for this run. Go on without its tools."
-                )
-            await self._stop()
-            await asyncio.sleep(_BACKOFF * 2**self._restarts)
-            self._restarts += 1
-            warn("mcp", "mcp.restart", server=name, attempt=self._restarts)
             try:
-                life = await self._start()
+                if self._life is not None and not self._life.over:
+                    return await self._started(self._life)
+                return await self._restarted()
             except ConfigError as error:
                 raise ToolError(f"{error} Nothing was run.") from None
-            life.stir.set()  # it may offer other tools now
-            return life
 
-    async def _start(self) -> _Life:
+    async def _restarted(self) -> _Life:
+        name = self.server.name
+        if self._restarts >= _RESTARTS:
+            raise ToolError(
+                f"MCP server {name!r} was lost {_RESTARTS} times in a row and is set aside for "
+                "this run. Go on without its tools."
+            )
+        await self._stop()
+        await asyncio.sleep(_BACKOFF * 2**self._restarts)
+        self._restarts += 1
+        warn("mcp", "mcp.restart", server=name, attempt=self._restarts)
+        life = await self._started(self._begin())
+        life.stir.set()  # it may offer other tools now
+        return life
+
+    def _begin(self) -> _Life:
         life = self._life = _Life(asyncio.get_running_loop().create_future())
         life.task = asyncio.create_task(self._live(life), name=f"mcp {self.server.name}")
-        await asyncio.wait({life.ready}, timeout=self.server.start_timeout)
+        return life
+
+    async def _started(self, life: _Life) -> _Life:
+        """Wait until the server has introduced itself; a call may be cancelled meanwhile."""
+        if not life.ready.done():
+            await asyncio.wait({life.ready}, timeout=self.server.start_timeout)
         if life.ready.done():
             life.ready.result()
             return life

@@ -112,9 +112,11 @@ def _line(one: Wire, uri: str) -> str:
     return f"{line}. {one['description']}" if one.get("description") else line
 
 
-def _holds(text: str, structured: object) -> bool:
-    """Whether a text block is the structured content once more, as the protocol advises."""
+def _holds(text: str, structured: Any) -> bool:
+    """Whether a text block says the structured content once more, as the protocol advises."""
+    if structured == {"result": text}:  # how Python's servers wrap a plain text
+        return True
     try:
-        return json.loads(text) == structured
-    except ValueError:
+        return json.loads(text) in (structured, structured.get("result", structured))
+    except (ValueError, AttributeError):
         return False

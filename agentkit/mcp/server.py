@@ -26,8 +26,8 @@ class MCPServer:
     speaks streamable HTTP. Needs the extra `mcp`.
 
     Its tools are called `name__tool`. They are read once, when the run opens. What a server says
-    of a tool (read-only, idempotent) is taken as it is, so use servers that you trust. Tools that
-    change something run in call order, one at a time; the others run in parallel.
+    of a tool (read-only, idempotent, ...) is taken as it is, so use servers that you trust. Calls
+    that may change something run alone, in call order; those that only read run in parallel.
 
     Attributes:
         command: program and arguments; empty with a `url`.

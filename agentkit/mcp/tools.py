@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from agentkit.errors import ConfigError, ToolDefinitionError, ToolError
@@ -15,6 +15,7 @@ from agentkit.mcp.content import listing, prompt_result, resource_result, tool_r
 from agentkit.mcp.names import hide, tool_name
 from agentkit.mcp.server import MCPServer
 from agentkit.tool import Tool, ToolContext, ToolResult, raw_tool
+from agentkit.tool.flags import Flags
 
 _CONTEXT = "_agentkit_context"  # hidden parameter; a server's own names must not collide with it
 _SHOWN_PROMPTS = 50
@@ -51,21 +52,27 @@ async def connected_tools(server: MCPServer, stack: AsyncExitStack) -> Sequence[
     return [*found.values(), *(one for one in own if one.name not in found)]
 
 
-def flags(annotations: Mapping[str, Any]) -> dict[str, bool]:
+def flags(annotations: Mapping[str, Any]) -> Flags:
     """Return what a server's hints say of a tool, with the defaults of the specification.
 
     Nothing said means the worst: it may destroy and reach the outer world (schema 2025-11-25,
     ToolAnnotations).
     """
     read_only = annotations.get("readOnlyHint") is True
-    said = {
-        "read_only": read_only,
-        "idempotent": read_only or annotations.get("idempotentHint") is True,
-        "destructive": not read_only and annotations.get("destructiveHint") is not False,
-        "open_world": annotations.get("openWorldHint") is not False,
-    }
-    known = {one.name for one in fields(Tool)}
-    return {name: value for name, value in said.items() if name in known}
+    return Flags(
+        read_only=read_only,
+        idempotent=read_only or annotations.get("idempotentHint") is True,
+        destructive=not read_only and annotations.get("destructiveHint") is not False,
+        open_world=annotations.get("openWorldHint") is not False,
+    )
+
+
+def _order(server: MCPServer, said: Flags) -> Flags:
+    """Return which calls wait for which: one that changes something runs alone, in call order."""
+    if server.concurrent:
+        return Flags()
+    state = f"mcp {server.name}"
+    return Flags(reads=state) if said.get("read_only") else Flags(writes=state)
 
 
 def _tool(connection: Connection, one: Mapping[str, Any], reader: str | None) -> Tool | None:
@@ -77,7 +84,7 @@ def _tool(connection: Connection, one: Mapping[str, Any], reader: str | None) ->
     async def call(**arguments: Any) -> ToolResult:
         context: ToolContext = arguments.pop(_CONTEXT)
         answer, declined = await connection.call_tool(
-            plain, arguments, context.call_id, context.progress, changes=not said["read_only"]
+            plain, arguments, context.call_id, context.progress, changes=not said.get("read_only")
         )
         result = tool_result(answer, plain, reader)
         text = result.content
@@ -88,22 +95,17 @@ def _tool(connection: Connection, one: Mapping[str, Any], reader: str | None) ->
         return replace(result, content=hide(text, server.secrets))
 
     schema: Mapping[str, Any] = one["inputSchema"]
+    description = one.get("description") or one.get("title") or plain
     said = flags(one.get("annotations") or {})
+    how: Flags = {**said, **_order(server, said), "timeout": server.timeout}
     try:
-        made = raw_tool(
-            name,
-            one.get("description") or one.get("title") or plain,
-            schema,
-            call,
-            timeout=server.timeout,
-            group=None if said["read_only"] or server.concurrent else f"mcp {server.name}",
-        )
+        made = raw_tool(name, description, schema, call, **how)
     except ToolDefinitionError as error:
         warn("mcp", "mcp.tool_left_out", server=server.name, tool=plain, error=str(error))
         return None
     # The draft that `$schema` names is for the validator; to the model it says nothing.
     shown = {key: value for key, value in schema.items() if key != "$schema"}
-    return replace(made, parameters=shown, context_parameter=_CONTEXT, **said)
+    return replace(made, parameters=shown, context_parameter=_CONTEXT)
 
 
 def _resource_tools(connection: Connection) -> tuple[Tool, ...]:
@@ -174,8 +176,8 @@ def _reading(
         "additionalProperties": False,
     }
     full = tool_name(server.name, name)
-    made = raw_tool(full, description, schema, function, timeout=server.timeout)
-    return replace(made, **flags({"readOnlyHint": True}))
+    how: Flags = {**flags({"readOnlyHint": True}), "timeout": server.timeout}
+    return raw_tool(full, description, schema, function, **how)
 
 
 def _prompt_line(one: Mapping[str, Any]) -> str:

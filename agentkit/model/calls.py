@@ -90,9 +90,10 @@ class Calls:
         end = len(self._list) if before is None else before.position
         while self._offered < end:
             call = self._list[self._offered]
+            known = any(one.id == call.id for one in self._list[: self._offered])
             self._offered += 1
             arguments = "".join(call.arguments)
-            if call.id and call.name and _is_object(arguments):
+            if call.id and call.name and not known and _is_object(arguments):
                 take(ToolCall(call.id, call.name, arguments))
 
     def _continued(self, index: int | None, call_id: str, name: str) -> Call | None:

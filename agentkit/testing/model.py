@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -92,6 +93,8 @@ class ScriptedModel:
             for frame in failures.frames(body, answer, usage, CHUNK_SIZE)[0]:
                 for payload in reader.feed(frame):
                     collector.feed(payload)
+                if sink:
+                    await asyncio.sleep(0)  # as on a wire, what was offered gets its turn
             for payload in reader.finish():
                 collector.feed(payload)
             reply = collector.reply()

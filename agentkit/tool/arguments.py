@@ -10,6 +10,7 @@ a misspelt option that is silently dropped gives a wrong result that the model c
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ class Arguments:
     keywords: dict[str, Any]
     repairs: tuple[str, ...] = ()
     note: str = ""
+
+    def copied(self) -> dict[str, Any]:
+        """Return keywords that a tool may change, and still be called again with the same."""
+        return copy.deepcopy(self.keywords)
 
 
 def bind(tool: Tool, text: str) -> Arguments:

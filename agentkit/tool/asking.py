@@ -57,6 +57,9 @@ class Asking:
         past: earlier questions and answers of the run.
         run_id: id of the run.
         threads: where an approver that is not async runs, since it may wait for a person.
+
+    Attributes:
+        allows_all: whether no call needs a look.
     """
 
     def __init__(
@@ -72,7 +75,10 @@ class Asking:
         self._past = past
         self._run_id = run_id
         self._threads = threads
-        self._remembered = dict(past.remembered)
+        self._remembered = past.remembered
+        self.allows_all = (
+            not policy.rules and policy.default == "allow" and not (past.asked or past.answered)
+        )
         self._open: list[tuple[Execution, str]] = []
 
     def judge(self, execution: Execution) -> Verdict:
@@ -84,8 +90,6 @@ class Asking:
         if answer is None and call_id in past.asked and past.attempts.get(call_id):
             # It was cut in the middle, and whether to run it again is what is asked.
             return Verdict(approved=None)
-        if not policy.rules and policy.default == "allow":
-            return ALLOWED
         decision, reason = policy.decide(execution.tool, execution.arguments.given)
         if decision != "ask" or answer is not None:
             return Verdict(decision != "deny", reason)
@@ -123,7 +127,7 @@ class Asking:
             if answer is None:
                 continue
             if answer.remember:
-                self._remembered[name] = answer.approved
+                self._remembered = {**self._remembered, name: answer.approved}
             heard(
                 execution,
                 ApprovalAnswered(

@@ -108,14 +108,16 @@ class Batch:
                         execution.discard()  # adopted, but its start could not be recorded
                 elif execution.entered:
                     self._workshop.leave(execution)
-            await self._end_asker()
+            if self._asker is not None:
+                await self._end_asker(self._asker)
             while self._running:
                 self._ended.clear()
                 await self._sleep()
             self._workshop.freed = None
             if self._waits_for_slot:
                 self._workshop.slots.forget(self._slot_free)
-            self._workshop.slots.pass_on()
+            if self._workshop.slots.waited_for:
+                self._workshop.slots.pass_on()
 
     def stop(self) -> None:
         """Stop everything; `run` records what became of each call and ends in bounded time."""
@@ -138,6 +140,7 @@ class Batch:
                 bodies += await self._collect()
             bodies += [self._started(execution) for execution in wave]
             if bodies:
+                self._workshop.stay_one_process()
                 await self._record(bodies)
                 bodies = []
             for execution in wave:
@@ -153,7 +156,7 @@ class Batch:
     def _is_over(self) -> bool:
         if self._running or self._ended or self._answers or self._ready:
             return False
-        if any(self._capped.values()):
+        if self._capped and any(self._capped.values()):
             return False
         return self._stopping or self._asker is None or self._asker.done()
 
@@ -178,17 +181,18 @@ class Batch:
                 borrowed = self._borrowing = True
             item = heapq.heappop(self._ready)
             execution = item[2]
-            if (cap := workshop.full(execution.tool)) is not None:
+            if execution.capped and (cap := workshop.full(execution.tool)) is not None:
                 self._capped.setdefault(cap, []).append(item)
                 self._borrowing = self._borrowing and not borrowed
-            elif holder := workshop.holder(execution.tool):
+            elif workshop.abandoned and (holder := workshop.holder(execution.tool)):
                 execution.conclude(_held(execution, holder))
                 self._finish(execution)
                 self._borrowing = self._borrowing and not borrowed
             else:
                 workshop.enter(execution, borrowed=borrowed)
                 wave.append(execution)
-        workshop.slots.pass_on()
+        if workshop.slots.waited_for:
+            workshop.slots.pass_on()
         return wave
 
     def _wait_for_slot(self) -> None:
@@ -200,11 +204,11 @@ class Batch:
         self._waits_for_slot = False
         self._wake()
 
-    def _freed(self, execution: Execution) -> None:
-        """Let the next call under the same cap go on."""
+    def _freed(self, execution: Execution, keys: list[str]) -> None:
+        """Let the next call under the same caps go on."""
         if execution.borrowed:
             self._borrowing = False
-        for key, _ in self._workshop.caps(execution.tool):
+        for key in keys:
             if waiting := self._capped.get(key):
                 heapq.heappush(self._ready, heapq.heappop(waiting))
         self._wake()
@@ -233,19 +237,31 @@ class Batch:
         for execution in self._all:
             if execution.outcome is None and not execution.began and not execution.entered:
                 self._skip(execution)
+        self._ready.clear()  # what the last calls let go on is skipped as well
 
     def _finish(self, execution: Execution) -> None:
         self._running.discard(execution)
         self._ended.append(execution)
-        for follower in execution.followers:
-            self._let(follower)
+        if execution.followers and not execution.waits:
+            self._let(execution.followers)
         self._wake()
 
-    def _let(self, execution: Execution) -> None:
-        """Take away one of the things that a call waits for."""
-        execution.waits -= 1
-        if not execution.waits and execution.outcome is None:
-            self._push(execution)
+    def _let(self, executions: list[Execution]) -> None:
+        """Take away one of the things that some calls wait for.
+
+        A call that was refused before its turn passes that on only when its turn comes: those
+        behind it wait, through it, for those before it.
+        """
+        stack = list(executions)
+        while stack:
+            execution = stack.pop()
+            execution.waits -= 1
+            if execution.waits:
+                continue
+            if execution.outcome is None:
+                self._push(execution)
+            else:
+                stack += execution.followers
 
     def _heard(self, execution: Execution, answer: ApprovalAnswered) -> None:
         self._answers.append((execution, answer))
@@ -257,8 +273,9 @@ class Batch:
             if execution.outcome is not None:
                 continue  # the turn was stopped meanwhile
             if answer.approved:
-                self._let(execution)
+                self._let([execution])
             else:
+                execution.waits -= 1
                 execution.conclude(denied(execution.call.name, answer.reason))
                 self._finish(execution)
         return [answer for _, answer in answers]
@@ -308,10 +325,10 @@ class Batch:
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(None)
 
-    async def _end_asker(self) -> None:
-        if self._asker is not None and not self._asker.done():
-            self._asker.cancel()
-            await asyncio.wait([self._asker], timeout=self._workshop.policy.grace)
+    async def _end_asker(self, asker: asyncio.Task[None]) -> None:
+        if not asker.done():
+            asker.cancel()
+            await asyncio.wait([asker], timeout=self._workshop.policy.grace)
 
 
 def denied(name: str, reason: str) -> Outcome:

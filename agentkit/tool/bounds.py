@@ -66,6 +66,9 @@ def _weigh(value: object, most: int) -> int:
     """Return about how many bytes a value has as JSON; stop counting beyond `most`."""
     weight = 0
     stack: list[object] = [value]
+    if isinstance(value, list | tuple):  # files among its items are bounded as files
+        items = cast("list[object]", value)
+        stack = [one for one in items if type(one) not in _WHOLE]
     while stack and weight <= most:
         one = stack.pop()
         weight += _ITEM
@@ -100,6 +103,8 @@ def _parts(value: object) -> list[Any] | None:
 def _beginning(value: object, left: list[int], depth: int = 0) -> object:
     """Return a copy of the value's beginning with at most `left[0]` bytes, which it uses up."""
     left[0] -= _ITEM
+    if depth == 1 and type(value) in _WHOLE:
+        return value
     if isinstance(value, str):
         text = value[: max(left[0], 0)]
         left[0] -= len(text)

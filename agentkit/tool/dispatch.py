@@ -19,7 +19,7 @@ from agentkit.tool.execution import Emit
 from agentkit.tool.intake import Intake
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.redact import redacted
-from agentkit.tool.slots import INSIDE, slots_of
+from agentkit.tool.slots import SERVED, slots_of
 from agentkit.tool.watch import watch_of
 from agentkit.tool.workshop import Workshop
 from agentkit.usage import Left
@@ -150,7 +150,9 @@ class Dispatcher:
             return
         workshop = self._workshop
         asking = Asking(self._approval, self._approver, past, workshop.run_id, workshop.threads)
-        batch = Batch(workshop, record, keep, emit, asking, past=past, nested=INSIDE.get())
+        batch = Batch(
+            workshop, record, keep, emit, asking, past=past, nested=SERVED.get() is not None
+        )
         bodies = Intake(workshop, self._tools, asking, early).fill(batch, calls)
         # A task of its own, so that a cancellation never interrupts a write to the log.
         loop = asyncio.get_running_loop()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import inspect
-import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,7 +19,8 @@ from agentkit.tool.cancelled import Cancelled
 from agentkit.tool.generators import last_yielded, last_yielded_async
 from agentkit.tool.processes import Job
 from agentkit.tool.results import Outcome, raised
-from agentkit.tool.slots import INSIDE
+from agentkit.tool.slots import SERVED
+from agentkit.tool.stopped import why_stopped
 from agentkit.tool.untrusted import untrusted
 from agentkit.tool.workshop import Workshop
 
@@ -54,6 +53,8 @@ class Execution:
         twins: identical calls of the turn, which get its result.
         failures: what earlier attempts failed with, in words.
         entered: whether the workshop counts it.
+        capped: whether its tool has caps of its own.
+        ordered: whether its tool uses resources, so that it may have to wait for other calls.
         borrowed: whether it runs in the slot of the call that its run serves.
         void: whether nobody wants its outcome any more.
         task: the task it runs in, if any.
@@ -76,10 +77,12 @@ class Execution:
         "arguments",
         "borrowed",
         "call",
+        "capped",
         "entered",
         "failures",
         "followers",
         "index",
+        "ordered",
         "outcome",
         "seconds",
         "task",
@@ -103,6 +106,8 @@ class Execution:
         self.twins: list[ToolCall] = []
         self.failures: list[str] = []
         self.entered = False
+        self.capped = tool.process or tool.max_concurrency is not None
+        self.ordered = tool.group is not None or bool(tool.writes or tool.reads)
         self.borrowed = False
         self.void = False
         self.task: asyncio.Task[None] | None = None
@@ -150,6 +155,14 @@ class Execution:
         if self.outcome is None:
             self._workshop.abandoned.add(self)
 
+    def abandon(self) -> None:
+        """Wait no longer for a call that was stopped."""
+        if self.outcome is not None:
+            return
+        self._workshop.abandoned.add(self)
+        reason = self._reason or "cancelled"
+        self.conclude(Outcome(reason, self._why(reason, still_runs=True)))
+
     def conclude(self, outcome: Outcome) -> None:
         """Set the outcome, unless there is one."""
         if self.outcome is not None:
@@ -186,10 +199,8 @@ class Execution:
             self.conclude(raised(error, self._workshop.policy.max_result_characters))
 
     def _keywords(self, progress: Callable[[str], None]) -> dict[str, Any]:
-        hidden = self.tool.context_parameter
-        keywords = self.arguments.keywords
-        if self.tool.retries:
-            keywords = copy.deepcopy(keywords)  # the tool may change them, and be called again
+        hidden, arguments = self.tool.context_parameter, self.arguments
+        keywords = arguments.copied() if self.tool.retries else arguments.keywords
         if hidden is None:
             return keywords
         shop = self._workshop
@@ -226,7 +237,7 @@ class Execution:
 
         KeyboardInterrupt and SystemExit would end the event loop if they left a task.
         """
-        INSIDE.set(True)
+        SERVED.set(self)
         try:
             value = start()
             if inspect.isasyncgen(value):
@@ -244,16 +255,21 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = self._raised(error)
         # A call that was stopped has no result, whatever it made of that.
-        if self._reason is None or self._told:
+        if self._reason is None and not self._failed:
+            self.conclude(outcome)
+        elif self._reason is None or self._told:
             self._end(outcome)
 
     def _run_in_task(self, work: Any) -> None:
-        self._workshop.watch.add(self)
+        watch = self._workshop.watch
+        watch.running.add(self)
+        if watch.idle:
+            watch.begin()
         self.task = self._loop.create_task(work, name=f"tool {self.tool.name}")
         self.task.add_done_callback(self._on_task)
 
     def _call_in_thread(self) -> None:
-        INSIDE.set(True)
+        SERVED.set(self)
         outcome: Outcome | Awaitable[Any]
         try:
             value = self.tool.function(**self._keywords(self._tell_from_thread))
@@ -293,14 +309,17 @@ class Execution:
             self.conclude(Outcome(self._reason, self._why(self._reason, still_runs=False)))
         elif task.cancelled():
             self.conclude(self._raised(asyncio.CancelledError("the tool cancelled itself")))
+        elif error := task.exception():  # a GeneratorExit that the tool raised
+            self.conclude(self._raised(error))
         self._release()
 
     def _returned(self, value: object) -> Outcome:
-        self._stay_one_process()
-        return self._marked(finished(value, self._workshop.policy))
+        self._workshop.stay_one_process()
+        outcome = finished(value, self._workshop.policy)
+        return self._marked(outcome) if self.tool.open_world else outcome
 
     def _raised(self, error: BaseException) -> Outcome:
-        self._stay_one_process()
+        self._workshop.stay_one_process()
         outcome, self._failed = failed(error, self._workshop.policy)
         return self._marked(outcome)
 
@@ -309,11 +328,6 @@ class Execution:
             return outcome
         content = untrusted(outcome.content, self.tool.name, self.call.id)
         return replace(outcome, content=content)
-
-    def _stay_one_process(self) -> None:
-        """End the child of a tool that forked: it must not go on with the parent's run."""
-        if os.getpid() != self._workshop.pid:
-            os._exit(os.EX_SOFTWARE)
 
     def _end(self, outcome: Outcome) -> None:
         """Take what the function came to: try again, or conclude."""
@@ -354,45 +368,32 @@ class Execution:
             self._reason = reason
             if self._job is not None:
                 self._job.kill()
-            self._after_grace(self._abandon)
+            self._after_grace(self.abandon)
         elif self.task is None and reason == "timeout":
             # A thread cannot be stopped.
             self._reason = reason
-            self._abandon()
+            self.abandon()
         elif self.task is None or self.task.cancel():
             # A thread that ends within the grace has a result that counts.
             self._reason = reason
-            self._after_grace(self._abandon)
+            self._after_grace(self.abandon)
         # Else the task has just ended; its callback is on the way.
 
     def _harden(self) -> None:
         """Stop a call that was told to stop and did not."""
         self._told = False
         if self.task is None:
-            self._abandon()
+            self.abandon()
         elif self.task.cancel():
-            self._after_grace(self._abandon)
+            self._after_grace(self.abandon)
 
     def _after_grace(self, action: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(self._workshop.policy.grace, action)
 
-    def _abandon(self) -> None:
-        if self.outcome is not None:
-            return
-        self._workshop.abandoned.add(self)
-        reason = self._reason or "cancelled"
-        self.conclude(Outcome(reason, self._why(reason, still_runs=True)))
-
     def _release(self) -> None:
         self._workshop.abandoned.discard(self)
 
     def _why(self, reason: Reason, *, still_runs: bool) -> str:
-        what = "It could not be stopped and may still be running" if still_runs else "It stopped"
-        if reason == "cancelled":
-            return f"Cancelled before it ended. {what}; part of its work may be done."
-        return (
-            f"Timed out after {self._timeout:g} seconds. {what}; part of its work may be done. "
-            "Ask for less at once or try another way."
-        )
+        return why_stopped(None if reason == "cancelled" else self._timeout, still_runs=still_runs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from agentkit.errors import ToolDefinitionError
 
@@ -87,7 +87,7 @@ def check_process(name: str, function: object, context_parameter: str | None) ->
         why = "it is async; make it a plain function"
     elif inspect.isgeneratorfunction(function):
         why = "it is a generator, and what it yields would not arrive; return the result"
-    elif function.__qualname__ != function.__name__:
+    elif function.__qualname__ != function.__name__ or function.__name__ == "<lambda>":
         why = f"{function.__qualname__} is not at the top level of its module"
     else:
         return
@@ -98,12 +98,12 @@ def check_process(name: str, function: object, context_parameter: str | None) ->
 
 
 def _names(name: str, key: str, given: Any) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given)
+    names = cast("tuple[object, ...]", given if isinstance(given, tuple) else (given,))
     if not all(isinstance(one, str) and one for one in names):
         raise ToolDefinitionError(
             f"Tool {name!r}: {key}={given!r}, expected a name or a tuple of names."
         )
-    return names
+    return cast("tuple[str, ...]", names)
 
 
 def _check_retries(name: str, flags: Flags) -> None:

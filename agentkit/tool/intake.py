@@ -14,7 +14,7 @@ from agentkit.tool.base import ArgumentFault, Tool
 from agentkit.tool.batch import Batch, denied
 from agentkit.tool.early import Early
 from agentkit.tool.execution import Execution
-from agentkit.tool.order import Order, has_order
+from agentkit.tool.order import Order
 from agentkit.tool.results import clip
 from agentkit.tool.workshop import Workshop
 
@@ -40,7 +40,7 @@ class Intake:
         self._tools = tools
         self._asking = asking
         self._early = early
-        self._order = Order()
+        self._order: Order | None = None
         self._reads: dict[bytes, Execution] = {}
         self._ordered_reads: dict[bytes, Execution] = {}
 
@@ -67,7 +67,11 @@ class Intake:
                 continue
             execution = Execution(call, tool, arguments, self._workshop)
             execution.index = index
-            bodies += self._judge(execution, batch)
+            if self._asking.allows_all and not tool.read_only:
+                self._place(execution)
+                batch.add(execution)
+            else:
+                bodies += self._judge(execution, batch)
         if self._early is not None:
             self._early.discard()
         return bodies
@@ -97,7 +101,7 @@ class Intake:
     def _adopted(self, call: ToolCall, tool: Tool) -> Execution | None:
         assert self._early is not None
         # What reads after a write of the same turn has to see it.
-        if tool.reads and self._order.makes_wait(tool):
+        if tool.reads and self._order is not None and self._order.makes_wait(tool):
             return None
         started = self._early.take(call)
         if started is not None:
@@ -105,7 +109,9 @@ class Intake:
         return started
 
     def _place(self, execution: Execution) -> None:
-        if has_order(execution.tool):
+        if execution.ordered:
+            if self._order is None:
+                self._order = Order()
             self._order.add(execution)
             if not execution.tool.read_only:
                 self._ordered_reads.clear()  # what is read after a change is not the same
@@ -114,7 +120,9 @@ class Intake:
         """Return the identical call that stands for this one; where there is none, this will."""
         tool, arguments = execution.tool, execution.arguments.given
         key = orjson.dumps([tool.name, arguments], option=orjson.OPT_SORT_KEYS)
-        first = (self._ordered_reads if has_order(tool) else self._reads).setdefault(key, execution)
+        first = (self._ordered_reads if execution.ordered else self._reads).setdefault(
+            key, execution
+        )
         return None if first is execution else first
 
     def _unknown(self, name: str) -> str:

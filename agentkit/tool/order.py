@@ -53,11 +53,6 @@ def written_by(tool: Tool) -> tuple[str, ...]:
     return tool.writes if tool.group is None else (tool.group, *tool.writes)
 
 
-def has_order(tool: Tool) -> bool:
-    """Return whether calls of a tool may have to wait for others."""
-    return tool.group is not None or bool(tool.writes or tool.reads)
-
-
 def conflict(one: Tool, other: Tool) -> bool:
     """Return whether calls of two tools may not run at the same time."""
     first, second = written_by(one), written_by(other)

@@ -6,10 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-INSIDE: ContextVar[bool] = ContextVar("agentkit_inside_tool", default=False)
-"""Whether the code that runs serves a tool call: its own calls may use that call's slot."""
+if TYPE_CHECKING:
+    from agentkit.tool.execution import Execution
+
+SERVED: ContextVar[Execution | None] = ContextVar("agentkit_served_call", default=None)
+"""The call that the running code serves; calls that it makes itself may use that call's slot."""
 
 
 class Slots:
@@ -24,6 +28,11 @@ class Slots:
     def __init__(self) -> None:
         self.used = 0
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether somebody waits for a slot."""
+        return bool(self._waiting)
 
     def free(self) -> None:
         """Give a slot back."""

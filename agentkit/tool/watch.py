@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from contextvars import Context
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from agentkit.log import warn
+from agentkit.tool.slots import SERVED
 
 if TYPE_CHECKING:
     from agentkit.tool.execution import Execution
@@ -30,6 +33,7 @@ class Watch:
 
     Attributes:
         running: async calls that run at this moment.
+        idle: whether nobody looks yet; `begin` changes that.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,6 +41,7 @@ class Watch:
         self._loop = weakref.ref(loop)  # the loop is the key by which this is found
         self._loop_thread = threading.get_ident()
         self._users = 0
+        self.idle = True
         self._end: threading.Event | None = None
         self._turned = True
         self._asked_at = 0.0
@@ -51,15 +56,14 @@ class Watch:
         self._users -= 1
         if not self._users and self._end is not None:
             self._end.set()
-            self._end = None
+            self._end, self.idle = None, True
 
-    def add(self, execution: Execution) -> None:
-        """Watch while a call runs; `running.discard` ends it."""
-        self.running.add(execution)
-        if self._end is None:
-            self._end = threading.Event()
-            name = "agentkit-loop-watch"
-            threading.Thread(target=self._look, args=(self._end,), name=name, daemon=True).start()
+    def begin(self) -> None:
+        """Start to look."""
+        self.idle, self._turned = False, True
+        self._end = threading.Event()
+        name = "agentkit-loop-watch"
+        threading.Thread(target=self._look, args=(self._end,), name=name, daemon=True).start()
 
     def _look(self, end: threading.Event) -> None:
         while not end.wait(_EVERY):
@@ -83,34 +87,48 @@ class Watch:
         self._turned = True
 
     def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented in sys
+        frames = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        frame, task = frames.get(self._loop_thread), asyncio.current_task(loop)
         running = tuple(self.running)
-        task = asyncio.current_task(loop)
-        blocking = next((one for one in running if one.task is task), None)
-        if frame is None or not running:
+        if frame is None or task is None or not running:
+            return  # nobody's code: this process got no time
+        seconds = round(time.monotonic() - self._asked_at, 1)
+        blocking = next((one for one in running if one.task is task), None) or _served_by(task)
+        if blocking is None:
+            names = sorted({one.tool.name for one in running})
+            warn("tool", "event_loop.blocked", running=names, seconds=seconds, at=_at(frame))
             return
-        names = {blocking.tool.name} if blocking else {one.tool.name for one in running}
         warn(
             "tool",
             "tool.blocks_event_loop",
-            tool=" or ".join(sorted(names)),
-            call_id=blocking.call.id if blocking else "",
-            seconds=round(time.monotonic() - self._asked_at, 1),
+            tool=blocking.tool.name,
+            call_id=blocking.call.id,
+            seconds=seconds,
             at=_where(frame, blocking),
             advice="make it a plain function, which runs in a thread, or await what takes long",
         )
 
 
-def _where(frame: FrameType, blocking: Execution | None) -> str:
+def _served_by(task: asyncio.Task[object]) -> Execution | None:
+    """Return the call that a task was started for, where Python tells (3.12)."""
+    context_of: Callable[[], Context] | None = getattr(task, "get_context", None)
+    return context_of().get(SERVED) if context_of else None
+
+
+def _at(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _where(frame: FrameType, blocking: Execution) -> str:
     """Return the tool's own line, and the line that it waits in where that is another one."""
+    code = getattr(blocking.tool.function, "__code__", None)
+    own: FrameType | None = frame
+    while own is not None and own.f_code is not code:
+        own = own.f_back
+    if own is None or own is frame:
+        return _at(frame)
     inner = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"
-    code: CodeType | None = getattr(blocking.tool.function, "__code__", None) if blocking else None
-    at: FrameType | None = frame
-    while at is not None and at.f_code is not code:
-        at = at.f_back
-    if at is None or at is frame:
-        return f"{frame.f_code.co_filename}:{frame.f_lineno}" if at is frame else inner
-    return f"{at.f_code.co_filename}:{at.f_lineno} (in {inner})"
+    return f"{_at(own)} (in {inner})"
 
 
 _WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()

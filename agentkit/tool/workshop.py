@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.tool.base import Tool
 from agentkit.tool.binder import Binder
-from agentkit.tool.order import conflict, has_order
+from agentkit.tool.order import conflict
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.processes import Processes
 from agentkit.tool.slots import Slots
@@ -39,7 +39,8 @@ class Workshop:
         processes: where functions run that asked for a process.
         abandoned: calls that were given up but have not ended.
         running: calls that run, of this turn and of the one that is being written.
-        freed: told of each call that no longer runs.
+        freed: told of a call that no longer runs, and the caps of its own that it counted under,
+            where the end of the call does not say it all.
         binder: checks arguments, and remembers which tools were called wrongly.
         pid: of this process; a tool that forks must not go on twice.
     """
@@ -53,7 +54,7 @@ class Workshop:
     processes: Processes = field(default_factory=Processes)
     abandoned: set[Execution] = field(default_factory=set["Execution"])
     running: int = 0
-    freed: Callable[[Execution], None] | None = None
+    freed: Callable[[Execution, list[str]], None] | None = None
     pid: int = field(default_factory=os.getpid)
     binder: Binder = field(init=False)
     _counts: dict[str, int] = field(default_factory=dict[str, int])
@@ -78,21 +79,25 @@ class Workshop:
         self.running += 1
         if not borrowed:
             self.slots.used += 1
-        for key, _ in self.caps(execution.tool):
-            self._counts[key] = self._counts.get(key, 0) + 1
+        if execution.capped:
+            for key, _ in self._caps(execution.tool):
+                self._counts[key] = self._counts.get(key, 0) + 1
 
     def leave(self, execution: Execution) -> None:
         """Give back what `enter` took."""
         execution.entered = False
         self.running -= 1
-        for key, _ in self.caps(execution.tool):
-            self._counts[key] -= 1
         if not execution.borrowed:
             self.slots.free()
-        if self.freed is not None:
-            self.freed(execution)
+        keys: list[str] = []
+        if execution.capped:
+            keys = [key for key, _ in self._caps(execution.tool)]
+            for key in keys:
+                self._counts[key] -= 1
+        if self.freed is not None and (keys or execution.borrowed or execution.void):
+            self.freed(execution, keys)
 
-    def caps(self, tool: Tool) -> tuple[tuple[str, int], ...]:
+    def _caps(self, tool: Tool) -> tuple[tuple[str, int], ...]:
         """Return the caps of a tool's own, by what they are counted under."""
         own = tool.max_concurrency
         if tool.process:
@@ -102,18 +107,21 @@ class Workshop:
 
     def full(self, tool: Tool) -> str | None:
         """Return the first of a tool's own caps that leaves no room, or None."""
-        for key, most in self.caps(tool):
+        for key, most in self._caps(tool):
             if self._counts.get(key, 0) >= most:
                 return key
         return None
 
     def holder(self, tool: Tool) -> Execution | None:
         """Return an abandoned call that still works on what a tool needs, or None."""
-        if not self.abandoned or not has_order(tool):
-            return None
         return next(
             (one for one in self.abandoned if not one.void and conflict(one.tool, tool)), None
         )
+
+    def stay_one_process(self) -> None:
+        """End the child of a tool that forked: it must not go on with its parent's run."""
+        if os.getpid() != self.pid:
+            os._exit(os.EX_SOFTWARE)
 
     async def close(self) -> None:
         """Stop what was abandoned, in bounded time, and let threads and processes end."""
@@ -124,4 +132,6 @@ class Workshop:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=self.policy.grace)
+        for one in tuple(self.abandoned):
+            one.abandon()
         self.watch.release()

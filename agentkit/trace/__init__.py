@@ -1,7 +1,8 @@
-"""Runs that one can see and pass on: trajectories in the field's formats, OpenTelemetry spans."""
+"""Runs that one can see and pass on: the run page, trajectories in the field's formats, spans."""
 
 from agentkit.trace.atif import atif
 from agentkit.trace.export import jsonl, openai, sharegpt
 from agentkit.trace.recorded import Recorded, read_run
+from agentkit.trace.report import render_page
 
-__all__ = ["Recorded", "atif", "jsonl", "openai", "read_run", "sharegpt"]
+__all__ = ["Recorded", "atif", "jsonl", "openai", "read_run", "render_page", "sharegpt"]

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import pty
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -125,11 +128,37 @@ def test_an_agent_calls_the_tools_of_an_mcp_server_and_of_a_file(home):
     log = read_log(home, asyncio.run(main()))
     results = {e.body.name: e.body for e in log if e.kind == "tool_finished"}
     assert results["add"].content == "3"
-    assert json.loads(results["odd__echo"].content) == {"text": "hi"}
+    assert '\n{"text": "hi"}\n' in results["odd__echo"].content  # marked as data from outside
 
 
 def test_a_tool_of_an_mcp_server_is_called_from_the_shell(home):
     code, out, err = call(
         "tools", "call", "odd__echo", "--mcp", MCP, "--args", '{"text": "hi"}', home=home
     )
-    assert (code, out, err) == (0, '{"text": "hi"}\n', "")
+    assert (code, err) == (0, "")
+    assert '\n{"text": "hi"}\n' in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [("y\nyes\n", "ordered 5 tea"), ("n\n", "was decline"), ("y\nn\n", "not ord")],
+)
+def test_what_a_server_asks_is_asked_on_the_terminal(home, typed, answer):
+    shop = Path(__file__).parents[2] / "examples" / "03_shop_server.py"
+    server = shlex.join([sys.executable, str(shop)])
+    words = [
+        *(sys.executable, "-m", "agentkit.cli.main", "tools", "call", "03-shop__order"),
+        *("--mcp", server, "--args", '{"product": "tea", "amount": 5}'),
+    ]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        words, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, cwd=home, text=True
+    ) as process:
+        os.close(theirs)
+        os.write(ours, typed.encode())
+        out, _ = process.communicate(timeout=60)
+        shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert answer in out
+    assert "The MCP server '03-shop' asks:" in shown
+    assert "Order 5 tea?" in shown

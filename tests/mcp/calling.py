@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 
 from agentkit.events import ArtifactRef, ToolFinished
@@ -43,7 +44,7 @@ class Run:
         await self._dispatcher.dispatch(
             made, record, keep=keep, emit=lambda event: self.progress.append(event.text)
         )
-        return [finished[call.id] for call in made]
+        return [_inner(finished[call.id]) for call in made]
 
     async def one(self, name, **arguments):
         return (await self((name, arguments)))[0]
@@ -52,9 +53,15 @@ class Run:
 @asynccontextmanager
 async def opened(*sources, **policy):
     """Open toolsets as a run does."""
-    from contextlib import AsyncExitStack
-
     async with AsyncExitStack() as stack:
         tools = await collect(sources, stack)
         dispatcher = Dispatcher(tools, DispatchPolicy(**policy), run_id="run")
         yield Run(tools, await stack.enter_async_context(dispatcher))
+
+
+def _inner(body):
+    """Return a result without the lines that mark it as data from outside."""
+    head, _, rest = body.content.partition("\n")
+    if "data from outside" not in head:
+        return body
+    return replace(body, content=rest.rpartition("\n")[0])

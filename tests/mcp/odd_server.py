@@ -121,6 +121,10 @@ def begin():
         ignore = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
         child = subprocess.Popen([sys.executable, "-c", ignore])
         note({"pids": [os.getpid(), child.pid]})
+    if MODE == "slow_again":
+        again = Path(FILE).exists()
+        note({"begun": True})
+        time.sleep(1 if again else 0)
     if MODE == "silent":
         time.sleep(600)
     if MODE == "broken":

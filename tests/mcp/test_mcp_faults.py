@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from calling import opened
+from forgetful import forgetful
 
 from agentkit.errors import ConfigError
 from agentkit.mcp import MCPServer, MCPServers
@@ -57,8 +58,10 @@ def test_tools_are_prefixed_and_their_schemas_and_hints_taken_over():
             assert {name.split("__")[0] for name in run.tools} == {"odd"}
             echo, die = run.tools["odd__echo"], run.tools["odd__die"]
             assert "$schema" not in echo.parameters
-            assert (echo.read_only, echo.idempotent, echo.group) == (True, True, None)
-            assert (die.read_only, die.idempotent, die.group) == (False, False, "mcp odd")
+            assert (echo.read_only, echo.idempotent, echo.destructive) == (True, True, False)
+            assert (die.read_only, die.idempotent, die.destructive) == (False, False, True)
+            assert echo.open_world
+            assert echo.reads == die.writes == ("mcp odd",)
             assert die.description == "die"
             (changed,) = [name for name in run.tools if "reference" in name]
             assert changed.startswith("odd__far_reference_")
@@ -130,6 +133,25 @@ def test_a_server_that_dies_is_told_and_started_again_without_a_second_call(tmp_
     ]
     assert len([one for one in told if "started" in one]) == 2
     assert {"mcp.lost", "mcp.restart"} <= {line["event"] for line in log}
+
+
+def test_a_call_that_is_cancelled_while_its_server_restarts_leaves_the_restart_to_the_next(
+    tmp_path,
+):
+    file = tmp_path / "told"
+
+    async def main():
+        async with opened(odd("slow_again", file)) as run:
+            assert (await run.one("odd__die")).status == "error"
+            call = asyncio.create_task(run.one("odd__echo", text="a"))
+            await until(lambda: file.read_text().count("begun") == 2)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert (await run.one("odd__echo", text="b")).status == "ok"
+
+    asyncio.run(main())
+    assert file.read_text().count("begun") == 2
 
 
 def test_a_server_that_dies_at_every_call_is_set_aside(monkeypatch):
@@ -253,6 +275,21 @@ def test_several_servers_start_at_once_and_one_that_fails_ends_the_others(tmp_pa
         asyncio.run(main())
     if file.exists():
         assert not [pid for pid in notes(file)[0]["pids"] if is_alive(pid)]
+
+
+def test_a_session_that_was_forgotten_is_begun_anew():
+    """A 404 says for certain that nothing was run; an error without words does not."""
+
+    async def main(status):
+        async with forgetful(status) as (server, calls), opened(server) as run:
+            said = [(await run.one("far__count")).content for _ in range(3)]
+            return said, calls
+
+    said, calls = asyncio.run(main(404))
+    assert (said, calls) == (["1", "2", "3"], ["0", "1", "2"])
+    said, calls = asyncio.run(main(400))
+    assert (said[0], said[2], calls) == ("1", "2", ["0", "1"])
+    assert "closed the connection before it answered" in said[1]
 
 
 def test_no_secret_is_in_a_repr():

@@ -1,0 +1,113 @@
+"""`agentkit resume`, `fork`, `replay` and `diff`, as a person at a shell uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from agentkit.testing import Call, GLMServer, Say
+
+KEY = "secret-key-0123456789"
+
+TOOLS = """
+    from agentkit import tool
+
+    @tool(destructive=True)
+    def erase(path: str) -> str:
+        open("erased", "a").write(path + "\\n")
+        return f"erased {path}"
+"""
+
+
+def brain(request):
+    said = [m["content"] for m in request["messages"] if m["role"] in ("user", "tool")]
+    if len(said) < 2:
+        return Say("I erase it", calls=[Call("erase", {"path": said[0]}, id="call_1")])
+    return Say(f"{request['model']}: {' / '.join(said)}")
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """A function that runs `agentkit` beside a server and returns code, stdout and stderr."""
+    (tmp_path / "tools.py").write_text(textwrap.dedent(TOOLS))
+
+    def run(*words, script=brain):
+        async def main():
+            async with GLMServer(script, key=KEY) as server:
+                env = {k: v for k, v in os.environ.items() if not k.startswith(("ZAI", "AGENTKIT"))}
+                env |= {"AGENTKIT_HOME": str(tmp_path / "home"), "ZAI_API_KEY": KEY}
+                process = await asyncio.create_subprocess_exec(
+                    *[sys.executable, "-m", "agentkit.cli.main", *words],
+                    env={**env, "ZAI_BASE_URL": server.base_url},
+                    cwd=tmp_path,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+                out, err = await process.communicate()
+                return process.returncode, out.decode(), err.decode()
+
+        return asyncio.run(main())
+
+    return run
+
+
+def run_id(err):
+    return next(line for line in err.splitlines() if "· run " in line).rsplit(" ", 1)[-1]
+
+
+def test_a_run_pauses_for_an_approval_and_goes_on_when_it_comes(shell, tmp_path):
+    code, out, err = shell("run", "a.txt", "--tools", "tools.py", "--ask", "destructive")
+    assert (code, out) == (3, "")
+    assert f"go on with: agentkit resume {run_id(err)} --approve call_1" in err
+    assert not (tmp_path / "erased").exists()
+    code, out, err = shell("resume", run_id(err)[:20], "--approve", "call_1")
+    assert (code, out) == (0, "glm-5: a.txt / erased a.txt\n"), err
+    assert (tmp_path / "erased").read_text() == "a.txt\n"
+
+
+def test_a_denied_call_tells_the_model_why(shell, tmp_path):
+    _, _, err = shell("run", "a.txt", "--tools", "tools.py", "--ask", "er*")
+    code, out, _ = shell("resume", run_id(err), "--deny-call", "call_1=not that file")
+    assert code == 0
+    assert "not that file" in out
+    code, _, err = shell("resume", run_id(err), "--approve", "call_1")
+    assert code == 2
+    assert "No call 'call_1'" in err
+
+
+def test_fork_replay_and_diff(shell, tmp_path):
+    _, _, err = shell("run", "a.txt", "--tools", "tools.py")
+    first = run_id(err)
+    code, out, err = shell("fork", first, "--at", "2", "--edit", "b.txt", "--model", "glm-5.3")
+    assert (code, out) == (0, "glm-5.3: b.txt / erased b.txt\n"), err
+    forked = run_id(err)
+    assert (tmp_path / "erased").read_text() == "a.txt\nb.txt\n"
+    code, out, _ = shell("diff", first, forked, "--json")
+    changes = [json.loads(line)["change"] for line in out.splitlines()]
+    assert (code, changes) == (1, ["calls", "calls"])
+    code, out, _ = shell("diff", first, forked)
+    assert "erase" in out
+    assert "2 turns" in out
+    code, out, err = shell("replay", first, script=[])
+    assert (code, out) == (0, "glm-5: a.txt / erased a.txt\n"), err
+    assert (tmp_path / "erased").read_text() == "a.txt\nb.txt\n"
+    code, _, err = shell("replay", first, "--instructions", "Be terse.", script=[])
+    assert code == 1
+    assert "Request 1 differs" in err
+
+
+def test_what_cannot_go_on_says_why(shell):
+    code, _, err = shell("resume", "ffff")
+    assert code == 1
+    assert "No run begins with 'ffff'" in err
+    _, _, err = shell("run", "a.txt", "--tools", "tools.py")
+    code, _, err = shell("resume", run_id(err), "--instructions", "Other.")
+    assert code == 1
+    assert "+Other." in err
