@@ -7,10 +7,10 @@ BIN := .venv/bin
 SETUP := $(PYTHON) -I agentkit/cli/setup.py --docker $(DOCKER)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench clean
+.PHONY: help setup demo test check lint bench bench-bfcl bench-context bench-sandbox clean
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 21
 
 setup: ## install what agentkit needs: packages, Docker, sandbox image
 	@$(SETUP)
@@ -36,6 +36,19 @@ lint: ## style, types and import contracts
 bench: ## measure speed, as ratios to a bare HTTP loop
 	@$(SETUP)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-bfcl: ## run the Berkeley function calling tasks, whole turns at once (ARGS="--details")
+	@$(SETUP) --with bfcl
+	@$(BIN)/python -m benchmarks.bfcl $(ARGS)
+
+bench-context: ## dollars and retention of context policies (ARGS="--jobs 2")
+	@$(SETUP) --docker skip
+	@$(BIN)/python -m benchmarks.endurance
+	@$(BIN)/python -m benchmarks.context $(ARGS)
+
+bench-sandbox: ## measure the sandbox, beside docker run and docker exec
+	@$(SETUP)
+	@$(BIN)/python -m benchmarks.sandbox
 
 clean: ## remove what was made here; Docker and the sandbox image stay
 	@rm -rf .venv dist artifacts .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -13,7 +13,7 @@ from agentkit.agent import (
 from agentkit.agent.workflow import Workflow, workflow
 from agentkit.errors import AgentkitError
 from agentkit.model import GLM, Price, RetryPolicy
-from agentkit.store import MemoryStore, SQLiteStore
+from agentkit.store import MemoryStore, SQLiteStore, open_store
 from agentkit.tool import (
     Answer,
     ApprovalPolicy,
@@ -56,6 +56,7 @@ __all__ = [
     "ToolResult",
     "Usage",
     "Workflow",
+    "open_store",
     "tool",
     "update_plan",
     "workflow",

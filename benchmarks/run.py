@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ALL = ("turns", "streams", "tools", "imports", "search", "sandbox", "page")
+ALL = ("turns", "streams", "tools", "store", "imports", "search", "sandbox", "page")
 
 
 def main() -> None:

@@ -6,20 +6,18 @@ import asyncio
 from dataclasses import replace
 
 from agentkit import GLM, Agent, tool
-from agentkit.events import Reminder, SubRun
+from agentkit.events import Reminder
 from agentkit.store import MemoryStore
 from agentkit.testing import Call, GLMServer, Say
-from agentkit.tool import ToolResult
 from agentkit.trace import read_run
-from agentkit.usage import Usage
 
 SCRIPT = [
-    Say("The answer of the child.", "Child thinks."),
     Say(
         "I look twice.",
         "Two cities.",
-        [Call("weather", {"city": "Firenze"}), Call("ask", {"question": "q"}), Call("wether", "{")],
+        [Call("weather", {"city": "Firenze"}), Call("ask", {"task": "q"}), Call("wether", "{")],
     ),
+    Say("The answer of the child.", "Child thinks."),
     Say("", "", [Call("weather", {"city": "北京"})]),
     Say("All is fine.", "Enough."),
     Say("And so again."),
@@ -33,17 +31,11 @@ async def weather(city: str) -> str:
 
 
 async def record(store, subscriber=None):
-    """Run a child, then its parent with two user messages; return the parent's id."""
+    """Run an agent with a sub-agent through two user messages; return the run's id."""
     async with GLMServer(SCRIPT) as server:
         model = GLM(base_url=server.base_url)
-        child = await Agent(model, store=store, name="child").run("A question.")
-
-        @tool
-        async def ask(question: str) -> ToolResult:
-            """Ask a sub-agent."""
-            return ToolResult(child.output, sub_run=SubRun(child.run_id, 1, Usage(5, 0, 5), 0.001))
-
-        agent = Agent(model, "You help.", [weather, ask], store=store, name="parent")
+        child = Agent(model, store=store, name="child").as_tool("ask", "Ask a sub-agent.")
+        agent = Agent(model, "You help.", [weather, child], store=store, name="parent")
         async with agent.open(subscriber) as run:
             await run.send("Weather?")
             await run.append([Reminder(topic="plan", content="[>] one step is left")])

@@ -17,6 +17,7 @@ from agentkit.agent.result import Result
 from agentkit.agent.run import Run, Subscriber
 from agentkit.agent.subagent import agent_tool
 from agentkit.agent.watch import ReminderPolicy
+from agentkit.context import ContextPolicy, named
 from agentkit.errors import ConfigError
 from agentkit.events import Ephemeral, Event
 from agentkit.messages import Content
@@ -50,6 +51,8 @@ class Agent(Generic[T]):
         approver: answers the questions; without one a question pauses the run.
         guardrails: checks of the input, the replies and the output.
         reminders: when the model is reminded of its plan, or told of a loop.
+        context: what may be done to the context when it grows: a ContextPolicy, or the name of
+            one: "default", "coding", "research", "unmanaged".
         strict: raise PrefixMoved instead of noting it; for tests.
     """
 
@@ -65,11 +68,13 @@ class Agent(Generic[T]):
     approver: Approver | None = None
     guardrails: Guardrails = field(default_factory=Guardrails)
     reminders: ReminderPolicy = field(default_factory=ReminderPolicy)
+    context: ContextPolicy | str = "default"
     strict: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.model, str):
             object.__setattr__(self, "model", GLM(self.model))
+        object.__setattr__(self, "context", named(self.context))
 
     @asynccontextmanager
     async def open(

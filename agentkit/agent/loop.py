@@ -9,7 +9,7 @@ from agentkit.agent.afford import answer_bound
 from agentkit.agent.guardrails import refusal
 from agentkit.agent.output import UNFINISHED
 from agentkit.context import PrefixBreak
-from agentkit.errors import GuardrailTripped, PrefixMoved
+from agentkit.errors import GuardrailTripped, PrefixMoved, PromptTooLong
 from agentkit.events import Noted, Reminder, Replied, ToolFinished
 from agentkit.log import mark, warn
 from agentkit.tool import Past
@@ -48,16 +48,29 @@ async def drive(run: Run[Any]) -> Any:
         if reminders := run.watch.due():
             await run.append(reminders)
         run.check_limits()
-        mark(turn=run.spent.turns + 1)
-        request, moved = run.context.request()
-        if moved:
-            await _note_prefix(run, moved)
-        emit = parts.finish.partial(run.emit) if run.is_watched else None
-        # Calls that only read may start while the model is still writing.
-        early = parts.dispatcher.early(run.emit)
-        reply = await parts.model.ask(_bounded(run, request), emit, early)
-        await run.append([_replied(reply, request.digest)])
-        await _note_reply(run, reply)
+        await run.upkeep.settle(run.append, run.events, run.left().cost_usd)
+        try:
+            early = await _ask(run)
+        except PromptTooLong as error:
+            if not await run.upkeep.overflow(run.append, run.events, error):
+                raise
+            early = await _ask(run)
+
+
+async def _ask(run: Run[Any]) -> Early:
+    """Send what the context holds, log the answer, return the calls that started meanwhile."""
+    parts = run.parts
+    mark(turn=run.spent.turns + 1)
+    request, moved = run.context.request()
+    if moved:
+        await _note_prefix(run, moved)
+    emit = parts.finish.partial(run.emit) if run.is_watched else None
+    # Calls that only read may start while the model is still writing.
+    early = parts.dispatcher.early(run.emit)
+    reply = await parts.model.ask(_bounded(run, request), emit, early)
+    await run.append([_replied(reply, request.digest), *run.context.notes_on(reply.usage)])
+    await _note_reply(run, reply)
+    return early
 
 
 def _bounded(run: Run[Any], request: Request) -> Request:
@@ -80,7 +93,7 @@ async def _act(run: Run[Any], early: Early | None) -> None:
         attempts=standing.attempts,
     )
     await run.parts.dispatcher.dispatch(
-        standing.open_calls, run.append, keep=run.keep, emit=run.emit, past=past, early=early
+        standing.open_calls, run.record, keep=run.keep, emit=run.emit, past=past, early=early
     )
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from agentkit.agent.output import Finish
 from agentkit.agent.restore import changed, differences
 from agentkit.agent.run import Parts, Run, Subscriber
-from agentkit.context import Context
+from agentkit.context import READ_RESULT, Context, ContextPolicy, Offload, ResultReader, Workspace
 from agentkit.errors import RunTaken, StoreError
 from agentkit.events import Event, RunResumed, RunStarted, new_run_id
 from agentkit.log import warn
 from agentkit.model import Model
 from agentkit.store import LEASE_SECONDS, Claim, Store, open_store
-from agentkit.tool import Dispatcher, Tool, collect, definitions
+from agentkit.tool import Dispatcher, DispatchPolicy, Tool, collect, definitions
 from agentkit.usage import Left
 
 if TYPE_CHECKING:
@@ -65,13 +65,16 @@ async def open_run(
         RunChanged: the log was begun by another agent, and that was not accepted.
         StoreError: the log cannot be read or written.
     """
-    model = agent.model
+    model, policy = agent.model, agent.context
     assert not isinstance(model, str)
+    assert not isinstance(policy, str)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(kept_in(agent.store))
         claim, events = await _claimed(store, origin, stack)
         finish = Finish(agent.output, agent.guardrails)
-        tools = await collect((*agent.tools, *finish.tools), stack)
+        workspace = Workspace(policy.workspace)
+        tools = await collect((*agent.tools, *finish.tools, *workspace.tools()), stack)
+        tools, reader = _with_reader(tools, store, policy)
         await stack.enter_async_context(model.connect())
         run_id = events[0].run_id if events else origin.run_id or new_run_id()
         opened: list[Run[Any]] = []
@@ -82,31 +85,21 @@ async def open_run(
         dispatcher = await stack.enter_async_context(
             Dispatcher(
                 tools,
-                agent.dispatch,
+                _lossless(agent.dispatch, policy),
                 run_id=run_id,
                 approval=agent.approval,
                 approver=agent.approver,
                 limits_left=left,
             )
         )
-        system = instructions(agent.instructions, finish, tools)
+        system = instructions(workspace.instructions(agent.instructions), finish, tools)
         listed = definitions(tools) if tools else b""
-        context = Context(system, listed, model.encode)
-        parts = Parts(
-            model,
-            dispatcher,
-            {one.name: one for one in tools},
-            store,
-            agent.limits,
-            finish,
-            agent.guardrails,
-            agent.reminders,
-            agent.approval,
-            agent.approver,
-            agent.strict,
-        )
+        context = _context(system, listed, model, policy)
+        parts = _parts(agent, dispatcher, tools, store, finish)
         run: Run[Any] = Run(run_id, parts, context, subscriber, origin.parent)
         opened.append(run)
+        stack.push_async_callback(run.upkeep.close)
+        reader.attach(context.ledger, run.events)
         if claim:
             run.claim = claim
             await _go_on(run, events, system, listed, accept=origin.accept_changes)
@@ -114,6 +107,53 @@ async def open_run(
             await run.append([await _started(agent, model, store, system, listed, origin)])
             run.claim = await stack.enter_async_context(held(store, run_id))
         yield run
+
+
+def _parts(
+    agent: Agent[Any],
+    dispatcher: Dispatcher,
+    tools: tuple[Tool, ...],
+    store: Store,
+    finish: Finish,
+) -> Parts:
+    assert not isinstance(agent.model, str)
+    return Parts(
+        agent.model,
+        dispatcher,
+        {one.name: one for one in tools},
+        store,
+        agent.limits,
+        finish,
+        agent.guardrails,
+        agent.reminders,
+        agent.approval,
+        agent.approver,
+        agent.strict,
+    )
+
+
+def _context(system: str, listed: bytes, model: Model, policy: ContextPolicy) -> Context:
+    return Context(
+        system, listed, model.encode, policy=policy, price=model.price, window=model.window
+    )
+
+
+def _lossless(dispatch: DispatchPolicy, policy: ContextPolicy) -> DispatchPolicy:
+    """Let results come whole where large ones are offloaded, unless their size was bounded."""
+    whole = policy.offload.keep_characters if policy.offload else 0
+    if dispatch.max_result_characters != DispatchPolicy().max_result_characters:
+        return dispatch
+    return replace(dispatch, max_result_characters=max(whole, dispatch.max_result_characters))
+
+
+def _with_reader(
+    tools: tuple[Tool, ...], store: Store, policy: ContextPolicy
+) -> tuple[tuple[Tool, ...], ResultReader]:
+    """Add `read_result` where results may be offloaded, unless a tool has its name already."""
+    reader = ResultReader(store, policy.offload or Offload())
+    if not tools or policy.offload is None or any(one.name == READ_RESULT for one in tools):
+        return tools, reader
+    return tuple(sorted((*tools, reader.tool()), key=lambda one: one.name)), reader
 
 
 @asynccontextmanager

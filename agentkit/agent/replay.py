@@ -11,6 +11,7 @@ import orjson
 
 from agentkit.agent.agent import Agent
 from agentkit.agent.result import Result
+from agentkit.context import LoggedEdits, ResultReader
 from agentkit.errors import ConfigError, ReplayDiverged
 from agentkit.events import (
     ApprovalAnswered,
@@ -23,7 +24,7 @@ from agentkit.events import (
 )
 from agentkit.messages import Message
 from agentkit.model import Emit, Model, Price, Reply, Request
-from agentkit.store import Store
+from agentkit.store import MemoryStore, Store
 from agentkit.tool import Answer, Artifact, Question, Tool, ToolResult, collect
 
 T = TypeVar("T")
@@ -173,12 +174,18 @@ async def replay(
         AgentkitError: as `Run.send` does.
     """
     both = model == tools == "log"
-    wanted = agent
+    wanted, policy = agent, agent.context
+    assert not isinstance(policy, str)
     if model == "log":
         assert not isinstance(agent.model, str)
         wanted = replace(wanted, model=LoggedModel(events, agent.model, check=both))
+        # The log's model writes no summaries: what became of the prompt stands in the log too.
+        edits = LoggedEdits(event.body for event in events)
+        wanted = replace(wanted, context=replace(policy, propose=edits))
     if tools == "log":
-        wanted = replace(wanted, tools=(_Logged(agent.tools, LoggedResults(events, blobs)),))
+        own = [ResultReader(MemoryStore(), policy.offload).tool()] if policy.offload else []
+        sources = (*agent.tools, *own) if agent.tools else ()
+        wanted = replace(wanted, tools=(_Logged(sources, LoggedResults(events, blobs)),))
     answers = {e.body.call_id: e.body for e in events if isinstance(e.body, ApprovalAnswered)}
 
     def approver(question: Question) -> Answer | None:

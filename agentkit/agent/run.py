@@ -19,7 +19,7 @@ from agentkit.agent.restore import settle_in_flight
 from agentkit.agent.result import Result
 from agentkit.agent.standing import Standing
 from agentkit.agent.watch import ReminderPolicy, Watch
-from agentkit.context import Context
+from agentkit.context import Context, Upkeep
 from agentkit.errors import AgentkitError, ConfigError, GuardrailTripped, StoreError
 from agentkit.events import (
     ApprovalAnswered,
@@ -79,6 +79,7 @@ class Run(Generic[T]):
         standing: where the run stands, as a fold over the events.
         watch: what the model should be reminded of, as a fold over the events.
         parts: what the run works with.
+        upkeep: keeps the context within its policy.
         parent: the run whose call this one serves, if any.
         claim: what appends are made under, so that a process that lost the run writes no more.
         children: runs of sub-agents whose cost is not in this run's log yet, by id.
@@ -95,6 +96,7 @@ class Run(Generic[T]):
         self.id = run_id
         self.parts = parts
         self.context = context
+        self.upkeep = Upkeep(context, parts.model, parts.store)
         self.events: list[Event] = []
         self.standing = Standing(parts.finish.tool_name)
         self.watch = Watch(parts.reminders)
@@ -121,7 +123,7 @@ class Run(Generic[T]):
         if reason := await refusal(self.parts.guardrails.input, content):
             await self.append([Noted(topic="input_refused", text=reason)])
             raise GuardrailTripped(f"The user message was refused: {reason}", "input")
-        await self.append([UserMessage(content=content)])
+        await self.record([UserMessage(content=content)])
         return await self._go()
 
     async def resume(self) -> Result[T]:
@@ -210,10 +212,14 @@ class Run(Generic[T]):
             if self._subscriber:
                 self._subscriber(event)
 
+    async def record(self, bodies: Sequence[Body]) -> None:
+        """Append bodies, large texts among them offloaded first; see `append`."""
+        await self.append(await self.upkeep.ingest(bodies))
+
     def apply(self, event: Event, body: Body) -> None:
         """Fold an event that is in the log; `body` is its own, before anything was redacted."""
         self.events.append(event)
-        self.context.apply(body)
+        self.context.apply(body, event.body)
         self.standing.apply(body)
         self.watch.apply(body, self.standing.plan)
         if self.children and (sub := getattr(body, "sub_run", None)):
@@ -263,6 +269,7 @@ class Run(Generic[T]):
         try:
             with ids(run_id=self.id):
                 output = await drive(self)
+                await self.upkeep.rest(self.append)
         except asyncio.CancelledError:
             await self._end(RunInterrupted(reason="cancelled"))
             raise

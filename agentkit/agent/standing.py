@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentkit.agent.plan import Step, plan_after
+from agentkit.context import spent_on_summary
 from agentkit.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -99,6 +100,8 @@ class Standing:
                     self.reply = None
             case Noted(topic=topic):
                 self._refuse(topic)
+                if (aside := spent_on_summary(body)) is not None:
+                    self.spent = self.spent.plus(*aside, turns=0)
             case ToolStarted() | ToolFinished() | ApprovalAsked() | ApprovalAnswered():
                 self._take_call(body)
             case _:

@@ -14,7 +14,7 @@ import click
 
 from agentkit import plugins
 from agentkit.config import Settings
-from agentkit.errors import ConfigError
+from agentkit.errors import AgentkitError, ConfigError
 from agentkit.model import providers
 
 
@@ -86,7 +86,7 @@ def _findings() -> Iterator[Finding]:
         True, "agentkit", f"{version('agentkit-glm')} on Python {platform.python_version()}"
     )
     yield _key(settings)
-    yield _log(settings.home)
+    yield _store() if settings.store else _log(settings.home)
     tools = ", ".join(plugins.names(plugins.TOOLS))
     yield Finding(bool(tools), "tools", tools or "none: reinstall agentkit-glm")
     yield _docker()
@@ -114,6 +114,26 @@ def _docker() -> Finding:
     check: Callable[[], tuple[bool, str]] = plugins.load(plugins.CHECKS, "sandbox")
     ok, text = check()
     return Finding(ok, "docker", text)
+
+
+def _store() -> Finding:
+    """Look at the store that AGENTKIT_STORE names; a database may need a while to say no."""
+    import asyncio
+
+    from agentkit.store import open_store
+
+    async def latest() -> int:
+        store = open_store()
+        try:
+            return len(await store.runs(1))
+        finally:
+            await store.close()
+
+    try:
+        text = "has runs" if asyncio.run(latest()) else "is empty"
+    except AgentkitError as error:
+        return Finding(False, "log", f"AGENTKIT_STORE: {error}")
+    return Finding(True, "log", f"AGENTKIT_STORE answers and {text}")
 
 
 def _log(home: Path) -> Finding:

@@ -16,6 +16,7 @@ from agentkit.log import add_ids
 
 COMMANDS = {
     "chat": "agentkit.cli.chat:chat",
+    "context": "agentkit.cli.context:context",
     "demo": "agentkit.cli.demo:demo",
     "diff": "agentkit.cli.fork:diff",
     "doctor": "agentkit.cli.doctor:doctor",

@@ -61,14 +61,29 @@ def list_(*, limit: int, as_json: bool) -> None:
         finally:
             await store.close()
 
-    for run in asyncio.run(main()):
+    for run in _grouped(asyncio.run(main())):
         if as_json:
             click.echo(orjson.dumps(run).decode())
             continue
         state = _STATES.get(run.last_kind, "unfinished")
         agent = f"  ↳ {run.agent}" if run.parent_run else run.agent
         when = run.started_at[:16].replace("T", " ")
-        click.echo(f"{run.run_id}  {when}  {run.events:>5}  {state:<11}  {agent}: {run.task[:60]}")
+        line = f"{run.run_id}  {when}  {run.events:>5}  {state:<11}  {agent}: {run.task[:60]}"
+        click.echo(_printable(line))
+
+
+def _grouped(found: list[RunSummary]) -> list[RunSummary]:
+    """Return runs with those of sub-agents below the run that they serve, where that is listed."""
+    listed = {run.run_id for run in found}
+    below: dict[str | None, list[RunSummary]] = {}
+    for run in found:
+        parent = run.parent_run if run.parent_run in listed else None
+        below.setdefault(parent, []).append(run)
+
+    def walk(parent: str | None) -> list[RunSummary]:
+        return [one for run in below.pop(parent, ()) for one in (run, *walk(run.run_id))]
+
+    return walk(None)
 
 
 @runs.command()
@@ -109,7 +124,8 @@ def prune_(*, older_than: str | None, keep: int | None, dry_run: bool) -> None:
         finally:
             await store.close()
         for run in pruned.runs:
-            click.echo(f"{run.run_id}  {run.started_at[:16].replace('T', ' ')}  {run.task[:60]}")
+            line = f"{run.run_id}  {run.started_at[:16].replace('T', ' ')}  {run.task[:60]}"
+            click.echo(_printable(line))
         verb = "would be deleted" if dry_run else "deleted"
         freed = "" if dry_run else f", {pruned.bytes:,} bytes of blobs freed"
         click.echo(f"{len(pruned.runs)} runs {verb}{freed}", err=True)
@@ -156,7 +172,13 @@ def _print(event: Event, *, as_json: bool) -> None:
         sys.stdout.flush()
     else:
         text = " ".join(_words(event.body).split())
-        click.echo(f"{event.seq:>5}  {event.at[11:23]}  {event.kind:<17}  {text[:200]}")
+        line = f"{event.seq:>5}  {event.at[11:23]}  {event.kind:<17}  {text[:200]}"
+        click.echo(_printable(line))
+
+
+def _printable(text: str) -> str:
+    """Return text without what could move a terminal's cursor: tools and models wrote it."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def _words(body: Body) -> str:  # noqa: C901, PLR0911 - one line for each kind

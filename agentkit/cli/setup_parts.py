@@ -5,6 +5,7 @@ Standard library only: this runs before anything is installed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,18 +42,38 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class BFCL:
+    """The Berkeley Function Calling Leaderboard, for a benchmark and its test."""
+
+    def ensure(self, host: Host) -> None:
+        """Install it where it is missing."""
+        from agentkit.cli.setup_bfcl import install_bfcl
+
+        install_bfcl(host, _python())
+
+
+@dataclass(frozen=True, slots=True)
 class MCPServers:
-    """The MCP servers of the tests, beside the packages of the checkout that this file is in."""
+    """The MCP servers of the tests."""
 
     def ensure(self, host: Host) -> None:
         """Install them where they are missing."""
         from agentkit.cli.setup_mcp import install_servers
 
-        root = Path(__file__).resolve().parents[2]
-        install_servers(host, root / ".venv" / "bin" / "python")
+        install_servers(host, _python())
 
 
-PARTS: dict[str, Part | MCPServers] = {
+def _python() -> Path:
+    """Return the Python of the checkout that this file is in, or of an installed package."""
+    own = Path(__file__).resolve().parents[2] / ".venv" / "bin" / "python"
+    return own if own.exists() else Path(sys.executable)
+
+
+PARTS: dict[str, Part | BFCL | MCPServers] = {
+    "bfcl": BFCL(),
+    "bubblewrap": Part(
+        "bwrap", ("bubblewrap",), "bubblewrap, the second choice of a sandbox, is not installed"
+    ),
     "chromium": Part(
         "chromium", ("chromium",), "the browser for the tests of the run page is not installed"
     ),

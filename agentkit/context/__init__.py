@@ -1,7 +1,51 @@
-"""The context: what the model is sent, as a fold over the log."""
+"""The context: what the model is sent, as a fold over the log, and how it stays small."""
 
 from agentkit.context.cache import PrefixBreak
 from agentkit.context.context import Context
+from agentkit.context.policy import (
+    POLICIES,
+    Clear,
+    Compact,
+    ContextPolicy,
+    Files,
+    Offload,
+    named,
+)
+from agentkit.context.reader import READ_RESULT, ResultReader
+from agentkit.context.summarise import spent_on_summary
 from agentkit.context.transcript import Transcript, fold
+from agentkit.context.upkeep import Upkeep
+from agentkit.context.view import (
+    ClearResults,
+    CompactBefore,
+    Edit,
+    LoggedEdits,
+    ResultView,
+    View,
+)
+from agentkit.context.workspace import Workspace
 
-__all__ = ["Context", "PrefixBreak", "Transcript", "fold"]
+__all__ = [
+    "POLICIES",
+    "READ_RESULT",
+    "Clear",
+    "ClearResults",
+    "Compact",
+    "CompactBefore",
+    "Context",
+    "ContextPolicy",
+    "Edit",
+    "Files",
+    "LoggedEdits",
+    "Offload",
+    "PrefixBreak",
+    "ResultReader",
+    "ResultView",
+    "Transcript",
+    "Upkeep",
+    "View",
+    "Workspace",
+    "fold",
+    "named",
+    "spent_on_summary",
+]

@@ -1,18 +1,40 @@
-"""The context of a run: what the model is sent next, and whether it still fits.
+"""The context of a run: what the model is sent next, how large that is, and what stands in it.
 
-Frozen at the start: the instructions and the tool list. Growing: the transcript.
+Frozen at the start: the instructions and the tool list. Growing: the transcript, which only a
+logged edit changes in the middle.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from agentkit.context.budget import TokenEstimate
-from agentkit.context.cache import PrefixBreak, PrefixCheck
+from agentkit.context.cache import CacheWatch, PrefixBreak, PrefixCheck
+from agentkit.context.ledger import Called, Ledger
+from agentkit.context.policy import ContextPolicy
 from agentkit.context.transcript import Encode, Transcript
-from agentkit.events import Body, Replied
-from agentkit.messages import Message
-from agentkit.model import Request
+from agentkit.context.view import ResultView
+from agentkit.events import Body, Cleared, Compacted, Noted, Replied, RunResumed
+from agentkit.messages import Message, System, ToolOutput
+from agentkit.model import Price, Request
+from agentkit.usage import Usage
+
+GROWTH = 1_000.0
+"""Tokens that a turn adds, before a run has shown its own figure."""
+_TURNS = 10  # turns after a compaction before its own growth counts
+
+SUMMARY = "summary"
+"""Topic of the note that says what a request for a summary cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A prompt at one moment: messages and the same as bytes."""
+
+    messages: tuple[Message, ...]
+    encoded: tuple[bytes, ...]
 
 
 class Context:
@@ -22,16 +44,47 @@ class Context:
         system: the instructions, frozen for the run.
         tools: canonical JSON of the tool list, frozen for the run; b"" for none.
         encode: the model's encoding of a message.
+        policy: what may be done to the context.
+        price: of the model; None when unknown.
+        window: tokens that the model takes; None when unknown.
+
+    Attributes:
+        policy: as given.
+        price: as given.
+        window: as given.
+        ledger: what is pinned.
+        estimate: of sizes in tokens.
+        growth: tokens that a turn adds since the last compaction, net of what was cleared.
+        cold: whether the provider's cache is known to be lost.
     """
 
-    def __init__(self, system: str, tools: bytes, encode: Encode) -> None:
+    def __init__(
+        self,
+        system: str,
+        tools: bytes,
+        encode: Encode,
+        *,
+        policy: ContextPolicy | None = None,
+        price: Price | None = None,
+        window: int | None = None,
+    ) -> None:
+        self.policy = policy or ContextPolicy()
+        self.price = price
+        self.window = window
+        self.ledger = Ledger(self.policy.files)
+        self.estimate = TokenEstimate()
+        self.growth = GROWTH
+        self.cold = False
         self._transcript = Transcript(system, encode)
+        self._encode = encode
         self._tools = tools
         self._tools_digest = hashlib.sha256(tools).hexdigest()
         self._prefix = PrefixCheck()
-        self._estimate = TokenEstimate()
+        self._watch = CacheWatch()
+        self._head_bytes = len(tools) + len(self._transcript.encoded[0])
         self._bytes = len(tools)
         self._counted = 0
+        self._since: tuple[int, int] | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -39,32 +92,159 @@ class Context:
         return tuple(self._transcript.messages)
 
     @property
+    def encoded(self) -> Sequence[bytes]:
+        """The messages as bytes; to be read, and copied by whoever keeps them."""
+        return self._transcript.encoded
+
+    @property
+    def tools(self) -> bytes:
+        """The tool list as canonical JSON."""
+        return self._tools
+
+    @property
     def open_calls(self) -> tuple[str, ...]:
         """Ids of tool calls that have no result yet."""
         return self._transcript.open_calls
 
     @property
+    def turn(self) -> int:
+        """Replies so far."""
+        return self.ledger.turn
+
+    @property
     def tokens(self) -> int:
         """Estimated tokens of the next prompt."""
-        return self._estimate.tokens(self._size())
+        encoded, estimate = self._transcript.encoded, self.estimate
+        first = estimate.count
+        known = estimate.known if first else estimate.of(len(self._tools))
+        return known + sum([estimate.of(len(encoded[at])) for at in range(first, len(encoded))])
 
-    def apply(self, body: Body) -> None:
-        """Take the next event of the log."""
+    @property
+    def prefix_tokens(self) -> int:
+        """Estimated tokens of the tools and the instructions."""
+        return self.estimate.of(self._head_bytes)
+
+    def apply(self, body: Body, logged: Body | None = None) -> None:
+        """Take the next event of the log.
+
+        Args:
+            body: as it goes into the prompt.
+            logged: as it stands in the log, if arguments were redacted there: what the ledger says
+                of calls is written to the log too.
+        """
+        transcript = self._transcript
         if isinstance(body, Replied):
-            self._estimate.anchor(self._size(), body.usage)
-        self._transcript.apply(body)
+            self._reply(body)
+        elif isinstance(body, Cleared | Compacted):
+            self._edit(body)
+        else:
+            transcript.apply(body)
+            if isinstance(body, RunResumed) and body.changed:
+                self.cold = True
+                self._watch.lost()
+            elif isinstance(body, Noted) and body.topic == SUMMARY:
+                self._watch.summary(body.data.get("cost_usd"))
+        self.ledger.apply(logged or body)
 
     def request(self) -> tuple[Request, PrefixBreak | None]:
         """Return the next request, and where its prefix broke if it did."""
         messages = self._transcript.encoded
-        found = self._prefix.check(self._tools, messages)
+        found = self._prefix.check(self._tools, messages, messages.untouched)
+        messages.untouched = len(messages)
         digest = hashlib.sha256((self._tools_digest + self._transcript.digest()).encode())
         originals = self._transcript.messages
         return Request(messages, self._tools, digest.hexdigest(), originals), found
 
+    def snapshot(self) -> Snapshot:
+        """Return the prompt as it stands, for a request that is made beside the run."""
+        transcript = self._transcript
+        return Snapshot(tuple(transcript.messages), tuple(transcript.encoded))
+
+    def aside(self, snapshot: Snapshot, instruction: str) -> Request:
+        """Return a request that asks something beside the run, on the run's cached prefix.
+
+        The instruction comes last and as a system message: a user's would make GLM render all
+        earlier replies anew where their thinking is not preserved.
+        """
+        last = System(instruction)
+        encoded = (*snapshot.encoded, self._encode(last))
+        return Request(encoded, self._tools, originals=(*snapshot.messages, last))
+
+    def notes_on(self, usage: Usage) -> list[Noted]:
+        """Return what a reply that is about to be logged shows of the cache."""
+        return self._watch.notes(usage, self.price)
+
+    def fresh(self, messages: Sequence[Message]) -> Request:
+        """Return a request with a prompt of its own, without tools."""
+        return Request([self._encode(each) for each in messages], originals=tuple(messages))
+
+    def sizes(self) -> tuple[int, ...]:
+        """Return the estimated tokens of each message."""
+        return tuple([self.estimate.of(len(each)) for each in self._transcript.encoded])
+
+    def results(self) -> tuple[ResultView, ...]:
+        """Return the tool results that stand in the prompt, oldest first."""
+        calls, encoded = self.ledger.calls, self._transcript.encoded
+        found: list[ResultView] = []
+        later: dict[str, set[str]] = {}  # by path, the arguments of later calls; "*" for a change
+        for index in range(len(encoded) - 1, 0, -1):
+            message = self._transcript.messages[index]
+            if not isinstance(message, ToolOutput):
+                continue
+            call = calls.get(message.call_id) or Called("", 0)
+            seen = later.setdefault(call.path, set()) if call.path else set[str]()
+            found.append(
+                ResultView(
+                    call_id=message.call_id,
+                    name=call.name,
+                    status=call.status,
+                    index=index,
+                    tokens=self.estimate.of(len(encoded[index])),
+                    turn=call.turn,
+                    path=call.path,
+                    superseded="*" in seen or call.arguments in seen,
+                    cleared=message.call_id in self.ledger.cleared,
+                )
+            )
+            if call.path and call.status == "ok":
+                seen.add("*" if call.writes else call.arguments)
+        return tuple(reversed(found))
+
+    def _reply(self, body: Replied) -> None:
+        before = self._size()
+        transcript = self._transcript
+        transcript.apply(body)
+        self.estimate.anchor(
+            before, body.usage, len(transcript.encoded[-1]), len(transcript.encoded)
+        )
+        self._watch.reply(body.usage)
+        self.cold = False
+        if self._since is None:
+            self._since = self.turn, body.usage.input
+        turns = self.turn - self._since[0]
+        if turns >= _TURNS:
+            self.growth = max((body.usage.input - self._since[1]) / turns, 1.0)
+
+    def _edit(self, body: Cleared | Compacted) -> None:
+        transcript = self._transcript
+        before, count = self._size(), len(transcript.encoded)
+        transcript.apply(body)
+        index, transcript.edited = transcript.edited, None
+        if index is None:
+            return
+        self._bytes, self._counted = len(self._tools), 0
+        self.estimate.shift(before - self._size(), count - len(transcript.encoded))
+        kept = sum(map(len, transcript.encoded[:index])) + len(self._tools)
+        self._watch.edit(body, round(kept / self.estimate.ratio))
+        self._prefix.edited(index)
+        if isinstance(body, Compacted):
+            self._since = None
+            outputs = (one for one in transcript.messages if isinstance(one, ToolOutput))
+            self.ledger.keep_standing({one.call_id for one in outputs})
+
     def _size(self) -> int:
         encoded = self._transcript.encoded
         last = len(encoded) - 1  # may still grow by a reminder
-        self._bytes += sum(len(encoded[index]) for index in range(self._counted, last))
+        self._bytes += sum([len(encoded[index]) for index in range(self._counted, last)])
         self._counted = last
         return self._bytes + len(encoded[last])

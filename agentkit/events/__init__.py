@@ -30,6 +30,7 @@ from agentkit.events.codec import (
     new_run_id,
     now,
 )
+from agentkit.events.edits import Cleared, Compacted, Offloaded
 from agentkit.events.ephemeral import (
     ArgumentsDelta,
     Delta,
@@ -49,11 +50,14 @@ __all__ = [
     "ArgumentsDelta",
     "ArtifactRef",
     "Body",
+    "Cleared",
+    "Compacted",
     "Delta",
     "Ephemeral",
     "Event",
     "Nested",
     "Noted",
+    "Offloaded",
     "PartialOutput",
     "Reminder",
     "Replied",

@@ -35,6 +35,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from agentkit.events.edits import Cleared, Compacted, Offloaded
 from agentkit.messages import Assistant, Content
 from agentkit.usage import Limits, Usage
 
@@ -318,6 +319,9 @@ Body = (
     | ToolFinished
     | ApprovalAsked
     | ApprovalAnswered
+    | Offloaded
+    | Cleared
+    | Compacted
     | Noted
     | RunPaused
     | RunResumed
@@ -337,6 +341,9 @@ BODIES: Mapping[str, type[Body]] = {
         ToolFinished,
         ApprovalAsked,
         ApprovalAnswered,
+        Offloaded,
+        Cleared,
+        Compacted,
         Noted,
         RunPaused,
         RunResumed,

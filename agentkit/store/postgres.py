@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from agentkit.errors import (
     StoreError,
 )
 from agentkit.events import Event, dump_body, load_body
+from agentkit.store import postgres_sql as sql
 from agentkit.store.base import (
     BLOB_GRACE_SECONDS,
     LEASE_SECONDS,
@@ -36,7 +37,6 @@ from agentkit.store.base import (
     only_match,
     summary,
 )
-from agentkit.store.postgres_schema import MIGRATIONS
 
 try:
     import psycopg
@@ -49,56 +49,8 @@ except ImportError as missing:
 _Row = tuple[Any, ...]
 _Connection = AsyncConnection[_Row]
 
-# FOR SHARE: a take-over waits until this append is in, or this append sees that it came first.
-_HELD = (
-    "held AS (SELECT 1 FROM agentkit_claims WHERE run_id = %(run)s AND owner = %(owner)s"
-    " AND epoch = %(epoch)s FOR SHARE)"
-)
-_INSERT = (
-    "INSERT INTO agentkit_events SELECT %(run)s, * FROM"
-    " unnest(%(seq)s::int[], %(at)s::text[], %(kind)s::text[], %(version)s::int[],"
-    " %(body)s::text[])"
-    " WHERE (SELECT coalesce(max(seq), -1) + 1 FROM agentkit_events WHERE run_id = %(run)s)"
-    " = %(expect)s"
-)
-_APPEND: LiteralString = _INSERT
-_APPEND_HELD: LiteralString = f"WITH {_HELD} {_INSERT} AND EXISTS (SELECT FROM held)"
-_CLAIM: LiteralString = """
-INSERT INTO agentkit_claims
-SELECT %(run)s, %(owner)s, 1, clock_timestamp() + wanted, wanted
-FROM make_interval(secs => %(seconds)s) AS wanted
-WHERE EXISTS (SELECT FROM agentkit_events WHERE run_id = %(run)s)
-ON CONFLICT (run_id) DO UPDATE
-SET owner = excluded.owner, epoch = agentkit_claims.epoch + 1,
-    until = excluded.until, lease = excluded.lease
-WHERE agentkit_claims.owner IS NULL OR agentkit_claims.until <= clock_timestamp()
-   OR agentkit_claims.until > clock_timestamp() + agentkit_claims.lease
-RETURNING epoch
-"""
-_RUNS: LiteralString = """
-WITH RECURSIVE newest(id) AS (
-  (SELECT max(run_id) FROM agentkit_events)
-  UNION ALL
-  SELECT (SELECT max(run_id) FROM agentkit_events WHERE run_id < id) FROM newest
-  WHERE id IS NOT NULL)
-SELECT first.run_id, first.at, last.seq + 1, last.kind, last.at
-FROM (SELECT id FROM newest WHERE id IS NOT NULL LIMIT %s) AS listed
-JOIN agentkit_events AS first ON first.run_id = id AND first.seq = 0
-JOIN agentkit_events AS last ON last.run_id = id
-  AND last.seq = (SELECT max(seq) FROM agentkit_events WHERE run_id = id)
-ORDER BY first.run_id DESC
-"""
-_FIRST_BODIES: LiteralString = (
-    "SELECT kind, version, body FROM agentkit_events WHERE run_id = %s AND seq < 9"
-    " AND kind IN ('run_started', 'user_message') ORDER BY seq"
-)
-_SWEEP: LiteralString = """
-WITH gone AS (
-  DELETE FROM agentkit_blobs WHERE at <= clock_timestamp() - make_interval(secs => %s)
-  AND NOT EXISTS (SELECT FROM agentkit_events WHERE position(sha256 IN body) > 0)
-  RETURNING length(data))
-SELECT coalesce(sum(length), 0) FROM gone
-"""
+_REMEMBERED = 10_000
+_UNBROKEN_SECONDS = 5.0  # how long a cancellation waits for a server that does not answer
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -121,31 +73,59 @@ class PostgresStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._room = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
+        self._next: dict[str, int] = {}  # number of events of runs that this store appended to last
         self._migrating = asyncio.Lock()
         self._migrated = False
 
     async def append(
         self, run_id: str, events: Sequence[Event], expect: int, claim: Claim | None = None
     ) -> None:
-        """Append events in one statement; see `Store.append`."""
+        """Append events in one statement; see `Store.append`.
+
+        A cancellation does not cut it short: the events are stored, this returns, and the task is
+        cancelled at its next await. So whoever appends knows what the log holds.
+        """
         check_order(run_id, events, expect)
         rows = [
             (event.seq, event.at, event.body.kind, event.body.version, _text(event))
             for event in events
         ]
-        given: dict[str, Any] = {"run": run_id, "expect": expect}
-        columns = zip(*rows, strict=True) if rows else [()] * 5
-        names = ("seq", "at", "kind", "version", "body")
-        given |= {name: list(values) for name, values in zip(names, columns, strict=True)}
-        if claim is not None:
-            given |= {"owner": claim.owner, "epoch": claim.epoch}
+        await _unbroken(self._append(run_id, rows, expect, claim))
+
+    async def _append(
+        self, run_id: str, rows: list[_Row], expect: int, claim: Claim | None
+    ) -> None:
         try:
-            count = await self._count(_APPEND_HELD if claim else _APPEND, given)
+            if len(rows) == 1 and self._next.get(run_id) == expect:
+                count = await self._append_next(run_id, rows[0], claim)
+            else:
+                count = await self._append_all(run_id, rows, expect, claim)
         except psycopg.errors.UniqueViolation:
-            count = 0  # the other writer's statement ran at the same time as ours
-        if count == len(rows) and rows:
-            return
-        await self._explain(run_id, rows, expect, claim)
+            count = 0  # another writer's statement was first, or ran at the same time
+        if count != len(rows) or not rows:
+            await self._explain(run_id, rows, expect, claim)
+        if len(self._next) >= _REMEMBERED:
+            self._next.clear()
+        self._next[run_id] = expect + len(rows)
+
+    async def _append_next(self, run_id: str, row: _Row, claim: Claim | None) -> int:
+        if claim is None:
+            return await self._count(sql.APPEND_NEXT, (run_id, *row))
+        return await self._count(
+            sql.APPEND_NEXT_HELD, (run_id, *row, run_id, claim.owner, claim.epoch)
+        )
+
+    async def _append_all(
+        self, run_id: str, rows: list[_Row], expect: int, claim: Claim | None
+    ) -> int:
+        columns = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in range(5)]
+        given: dict[str, Any] = {"run": run_id, "expect": expect}
+        given |= zip(("seq", "at", "kind", "version", "body"), columns, strict=True)
+        if claim is None:
+            return await self._count(sql.APPEND, given)
+        return await self._count(
+            sql.APPEND_HELD, given | {"owner": claim.owner, "epoch": claim.epoch}
+        )
 
     async def load(self, run_id: str, after: int = -1) -> list[Event]:
         """Return the events of a run; see `Store.load`."""
@@ -170,15 +150,15 @@ class PostgresStore:
     async def runs(self, limit: int = 20) -> list[RunSummary]:
         """Return the latest runs, newest first."""
         listed: list[RunSummary] = []
-        for row in await self._rows(_RUNS, (limit,)):
-            bodies = await self._rows(_FIRST_BODIES, row[:1])
+        for row in await self._rows(sql.RUNS, (limit,)):
+            bodies = await self._rows(sql.FIRST_BODIES, row[:1])
             listed.append(summary(row, (load_body(*body) for body in bodies)))
         return listed
 
     async def claim(self, run_id: str, seconds: float = LEASE_SECONDS) -> Claim:
         """Become the only worker of a run; see `Store.claim`."""
         given = {"run": run_id, "owner": self._owner, "seconds": seconds}
-        rows = await self._rows(_CLAIM, given)
+        rows = await self._rows(sql.CLAIM, given)
         if rows:
             return Claim(run_id, self._owner, rows[0][0])
         if not await self._rows(
@@ -220,10 +200,11 @@ class PostgresStore:
                 raise RunTaken(f"A worker has run {run_id}; it stays.")
             await db.execute("DELETE FROM agentkit_events WHERE run_id = %s", (run_id,))
             await db.execute("DELETE FROM agentkit_claims WHERE run_id = %s", (run_id,))
+        self._next.pop(run_id, None)
 
     async def sweep(self, grace: float = BLOB_GRACE_SECONDS) -> int:
         """Delete blobs that no event names; see `Store.sweep`."""
-        return int((await self._rows(_SWEEP, (grace,)))[0][0])
+        return int((await self._rows(sql.SWEEP, (grace,)))[0][0])
 
     async def put_blob(self, data: bytes) -> str:
         """Keep bytes and return their handle."""
@@ -363,15 +344,32 @@ async def _migrate(db: _Connection) -> None:
         await db.execute("CREATE TABLE IF NOT EXISTS agentkit_schema (version int NOT NULL)")
         row = await (await db.execute("SELECT max(version) FROM agentkit_schema")).fetchone()
         version = (row[0] if row else None) or 0
-        if version > len(MIGRATIONS):
+        if version > len(sql.MIGRATIONS):
             raise LogUnreadable(
                 f"The database has schema version {version}; this agentkit knows up to "
-                f"{len(MIGRATIONS)}. Upgrade agentkit to use it."
+                f"{len(sql.MIGRATIONS)}. Upgrade agentkit to use it."
             )
-        for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+        for number, statements in enumerate(sql.MIGRATIONS[version:], version + 1):
             for statement in statements:
                 await db.execute(statement)
             await db.execute("INSERT INTO agentkit_schema VALUES (%s)", (number,))
+
+
+async def _unbroken(write: Coroutine[Any, Any, None]) -> None:
+    """Let a write end although the waiting is cancelled; then let the cancellation go on."""
+    task = asyncio.create_task(write)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_UNBROKEN_SECONDS)
+        if not task.done():
+            task.cancel()  # the server hangs; whether the events are stored is not known
+            raise
+        if task.cancelled() or task.exception():
+            raise
+        if me := asyncio.current_task():
+            me.uncancel()
+            me.cancel()
 
 
 def _taken(claim: Claim) -> RunTaken:

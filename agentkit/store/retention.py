@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -45,21 +46,18 @@ async def prune(
         dry_run: delete nothing, and say what would go.
     """
     listed = await store.runs(sys.maxsize)
-    ids = {run.run_id for run in listed}
+    above = {run.run_id: run.parent_run for run in listed}
     # One whose parent is gone already stands for itself.
-    own = [run for run in listed if run.parent_run not in ids]
+    own = [run for run in listed if run.parent_run not in above]
     limit = datetime.now(UTC) - older_than if older_than is not None else None
     going = {
         run.run_id
         for run in own[keep:]
         if limit is None or datetime.fromisoformat(run.last_at) < limit
     }
-    for run in reversed(listed):  # parents are older than their sub-agents' runs
-        if run.parent_run in going:
-            going.add(run.run_id)
     gone: list[RunSummary] = []
     for run in listed:
-        if run.run_id not in going:
+        if _root(run.run_id, above) not in going:
             continue
         try:
             if not dry_run:
@@ -68,3 +66,13 @@ async def prune(
             continue
         gone.append(run)
     return Pruned(tuple(gone), 0 if dry_run else await store.sweep(grace))
+
+
+def _root(run_id: str, above: Mapping[str, str | None]) -> str:
+    """Return the run at the top of those that a run serves; itself when it serves none here."""
+    seen = {run_id}
+    while (parent := above[run_id]) in above and parent not in seen:
+        assert parent is not None
+        seen.add(parent)
+        run_id = parent
+    return run_id

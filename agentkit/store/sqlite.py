@@ -33,12 +33,10 @@ from agentkit.store.owner import Owner, boot_id, boot_seconds
 from agentkit.store.schema import migrate
 
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
-# One event, the ordinary case, in one statement: it is its own transaction.
-_INSERT_ONE = (
-    "INSERT INTO events SELECT ?1, ?2, ?3, ?4, ?5, ?6"
-    " WHERE (SELECT ifnull(max(seq), -1) + 1 FROM events WHERE run_id = ?1) = ?2"
+_INSERT_HELD = (
+    "INSERT INTO events SELECT ?1, ?2, ?3, ?4, ?5, ?6 FROM claims"
+    " WHERE run_id = ?1 AND owner = ?7 AND epoch = ?8"
 )
-_HELD = " AND EXISTS (SELECT 1 FROM claims WHERE run_id = ?1 AND owner = ?7 AND epoch = ?8)"
 # The newest ids by one look-up each, not by a scan of all events; the rest is looked up as well.
 _RUNS = """
 WITH RECURSIVE newest(id) AS (
@@ -55,6 +53,7 @@ _FIRST_BODIES = (
     "SELECT kind, version, body FROM events WHERE run_id = ? AND seq < 9"
     " AND kind IN ('run_started', 'user_message') ORDER BY seq"
 )
+_REMEMBERED = 10_000
 _BIG_BLOB = 256 * 1024
 
 
@@ -81,28 +80,48 @@ class SQLiteStore:
         self._blobs = BlobFolder(self._folder / "blobs")
         self._owner = Owner(self._folder / "owners")
         self._db: sqlite3.Connection | None = None
+        self._next: dict[str, int] = {}  # number of events of runs that this store appended to last
 
     async def append(
         self, run_id: str, events: Sequence[Event], expect: int, claim: Claim | None = None
     ) -> None:
         """Append events in one transaction; see `Store.append`."""
         check_order(run_id, events, expect)
-        rows = [
-            (run_id, event.seq, event.at, event.body.kind, event.body.version, _text(event))
-            for event in events
-        ]
+        is_next = len(events) == 1 and self._next.get(run_id) == expect
+        if is_next and self._append_next(events[0], claim):
+            self._next[run_id] = expect + 1
+            return
+        rows = [_row(event) for event in events]
         with self._faults():
             db = self._open()
-            if len(rows) == 1:
-                held = (claim.owner, claim.epoch) if claim else ()
-                statement = _INSERT_ONE + _HELD if claim else _INSERT_ONE
-                if db.execute(statement, rows[0] + held).rowcount == 1:
-                    return
             with _writing(db):
                 if claim is not None:
                     _require(db, claim)
                 _expect_length(db, run_id, expect)
                 db.executemany(_INSERT, rows)
+        if len(self._next) >= _REMEMBERED:
+            self._next.clear()
+        self._next[run_id] = expect + len(rows)
+
+    def _append_next(self, event: Event, claim: Claim | None) -> bool:
+        """Append one event, the ordinary case, in one statement, where this store appended last.
+
+        The log has that many events or more, so the key alone, unique, tells whether another writer
+        was here. Returns False where it was, or where the claim does not hold.
+        """
+        db = self._db
+        if db is None:
+            return False
+        try:
+            if claim is None:
+                db.execute(_INSERT, _row(event))
+                return True
+            held = (*_row(event), claim.owner, claim.epoch)
+            return db.execute(_INSERT_HELD, held).rowcount == 1
+        except sqlite3.IntegrityError:
+            return False
+        except sqlite3.DatabaseError as error:
+            raise self._fault(error) from error
 
     async def load(self, run_id: str, after: int = -1) -> list[Event]:
         """Return the events of a run; see `Store.load`."""
@@ -181,6 +200,7 @@ class SQLiteStore:
                 self._refuse_if_held(db, run_id)
                 db.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
                 db.execute("DELETE FROM claims WHERE run_id = ?", (run_id,))
+        self._next.pop(run_id, None)
 
     async def sweep(self, grace: float = BLOB_GRACE_SECONDS) -> int:
         """Delete blobs that no event names, in a thread; see `Store.sweep`."""
@@ -250,14 +270,17 @@ class SQLiteStore:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if "malformed" in str(error) or "not a database" in str(error):
-                raise LogUnreadable(
-                    f"{self._path} is damaged ({error}). Move it away to start a new log, or mend "
-                    "it with `sqlite3 FILE .recover`."
-                ) from error
-            raise StoreError(f"The log {self._path} cannot be used: {error}.") from error
+            raise self._fault(error) from error
         except OSError as error:
             raise StoreError(f"The log's folder {self._folder} cannot be used: {error}.") from error
+
+    def _fault(self, error: sqlite3.DatabaseError) -> StoreError:
+        if "malformed" in str(error) or "not a database" in str(error):
+            return LogUnreadable(
+                f"{self._path} is damaged ({error}). Move it away to start a new log, or mend it "
+                "with `sqlite3 FILE .recover`."
+            )
+        return StoreError(f"The log {self._path} cannot be used: {error}.")
 
 
 @contextmanager
@@ -296,5 +319,7 @@ def _expect_length(db: sqlite3.Connection, run_id: str, expect: int) -> None:
         )
 
 
-def _text(event: Event) -> str:
-    return dump_body(event.body).decode()
+def _row(event: Event) -> tuple[str, int, str, str, int, str]:
+    body = event.body
+    text = dump_body(body).decode()
+    return event.run_id, event.seq, event.at, body.kind, body.version, text

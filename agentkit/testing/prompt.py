@@ -145,7 +145,10 @@ class PrefixCache:
         A token is taken for four bytes; cached tokens come in units of 64.
         """
         prompt = render(request).encode()
-        common = max((_common(prompt, old) for old in self._prompts), default=0)
+        common = 0
+        for old in reversed(self._prompts):  # the newest share most; others must go further
+            if len(prompt) > common < len(old) and prompt[common] == old[common]:
+                common = max(common, _common(prompt, old))
         self._prompts = [
             *(old for old in self._prompts if not prompt.startswith(old)),
             prompt,

@@ -10,6 +10,7 @@ a misspelt option that is silently dropped gives a wrong result that the model c
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ class Arguments:
     keywords: dict[str, Any]
     repairs: tuple[str, ...] = ()
     note: str = ""
+
+    def copied(self) -> dict[str, Any]:
+        """Return keywords that a tool may change, and still be called again with the same."""
+        return copy.deepcopy(self.keywords)
 
 
 def bind(tool: Tool, text: str) -> Arguments:
@@ -186,12 +191,14 @@ def _note(repairs: list[Repair]) -> str:
 
 
 def _storable(given: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments that the log can hold: integers beyond 64 bits become text."""
+    """Return arguments that the log can hold: integers beyond 64 bits become text.
+
+    They share nothing with what the tool gets, which may change it.
+    """
     try:
-        orjson.dumps(given)
+        return orjson.loads(orjson.dumps(given))
     except TypeError:
         return json.loads(json.dumps(given), parse_int=_parse_int)
-    return given
 
 
 def _parse_int(digits: str) -> int | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agentkit.log import ids
 from agentkit.messages import ToolCall
 from agentkit.tool.approval import ApprovalPolicy
 from agentkit.tool.arguments import bind
@@ -52,7 +53,8 @@ class Early:
             return
         execution = self._started[call.id] = Execution(call, tool, arguments, workshop)
         workshop.enter(execution)
-        execution.begin(self._emit, _nobody_waits)
+        with ids(call_id=call.id):
+            execution.begin(self._emit, _nobody_waits)
 
     def take(self, call: ToolCall) -> Execution | None:
         """Return the execution of a call, if it was started just so, and give it up."""

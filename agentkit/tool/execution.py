@@ -199,9 +199,10 @@ class Execution:
             self.conclude(raised(error, self._workshop.policy.max_result_characters))
 
     def _keywords(self, progress: Callable[[str], None]) -> dict[str, Any]:
-        hidden = self.tool.context_parameter
+        hidden, arguments = self.tool.context_parameter, self.arguments
+        keywords = arguments.copied() if self.tool.retries else arguments.keywords
         if hidden is None:
-            return self.arguments.keywords
+            return keywords
         shop = self._workshop
         self._signal = Cancelled()
         if self._reason is not None:  # stopped before its thread got here
@@ -209,7 +210,7 @@ class Execution:
         context = ToolContext(
             shop.run_id, self.call.id, self.tool.name, progress, self._signal, shop.measure
         )
-        return {**self.arguments.keywords, hidden: context}
+        return {**keywords, hidden: context}
 
     @property
     def _is_over(self) -> bool:

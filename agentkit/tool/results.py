@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import SupportsFloat, SupportsIndex, cast
 
 from pydantic_core import to_json
 
@@ -124,15 +124,19 @@ def _joined(outcomes: Sequence[Outcome], limit: int) -> Outcome:
 
 
 def _plain(value: object) -> object:
-    """Return the plain values of a numpy array or number.
+    """Return the plain values of a numpy array, or of a number of somebody's, such as mpmath's.
 
     Raises:
         TypeError: it is something else.
     """
     listed: Callable[[], object] | None = getattr(value, "tolist", None)
-    if listed is None:
-        raise TypeError(f"{type(value).__name__} is no JSON value")
-    return listed()
+    if listed is not None:
+        return listed()
+    if isinstance(value, SupportsIndex):
+        return int(value)
+    if isinstance(value, SupportsFloat):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def _as_json(value: object, limit: int) -> Outcome:

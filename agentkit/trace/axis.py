@@ -66,7 +66,7 @@ class Axis:
             number = 0 if begin == 0 else int(begin / step) + 1
             while number * step <= end and len(ticks) < 40:
                 x = self.x(number * step)
-                if x < 95 and (not ticks or x - ticks[-1].x > 8):
+                if x < 90 and (not ticks or x - ticks[-1].x > 10):
                     ticks.append(Tick(x, clock(number * step)))
                 number += 1
         return ticks

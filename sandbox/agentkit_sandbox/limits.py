@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agentkit_sandbox.base import MIB, PolicyNotInForce, SandboxPolicy
+from agentkit_sandbox.base import PolicyNotInForce
+from agentkit_sandbox.policy import MIB, SandboxPolicy
 
 WORKSPACE: Final = "/workspace"
 TMP: Final = "/tmp"  # noqa: S108 (inside the container, a tmpfs of its own)
+# The system has 3072 terminals for all containers together, and nothing limits them for one.
+NO_TERMINALS: Final = {"/dev/pts": "size=4k,nr_inodes=1,mode=0555,nosuid,nodev,noexec"}
+SIGNALS: Final = 1024  # timers and waiting signals; the default would be some hundred thousand
+NOWHERE: Final = ("127.0.0.1",)  # a resolver inside the container, where nobody listens
 
 
-def host_config(policy: SandboxPolicy, uid: int) -> dict[str, Any]:
+def network_mode(policy: SandboxPolicy, closed: str = "") -> str:
+    """Return Docker's name of the sandbox's network.
+
+    Args:
+        policy: what was asked for.
+        closed: name of the sandbox's own network, where it has an allow-list.
+    """
+    if policy.allowlist:
+        return closed
+    return "bridge" if policy.network == "open" else "none"
+
+
+def host_config(policy: SandboxPolicy, uid: int, network: str = "none") -> dict[str, Any]:
     """Return the arguments of docker's `create_host_config` for one sandbox."""
     owner = f"uid={uid},gid={uid},mode=0700,nosuid,nodev"
     tmpfs = {
-        WORKSPACE: f"size={policy.workspace_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
+        # Scripts and what a compiler makes may run: foreign code runs there anyway.
+        WORKSPACE: f"exec,size={policy.workspace_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
         TMP: f"size={policy.tmp_mb}m,nr_inodes={policy.workspace_inodes},{owner}",
+        **NO_TERMINALS,
     }
     limits = {"nofile": policy.files, "fsize": policy.file_mb * MIB, "core": 0}
+    limits["sigpending"] = SIGNALS
     return {
-        "network_mode": "none",
+        "network_mode": network,
+        **({"dns": list(NOWHERE), "dns_search": ["."]} if policy.allowlist else {}),
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -39,13 +60,16 @@ def host_config(policy: SandboxPolicy, uid: int) -> dict[str, Any]:
     }
 
 
-def check_settings(policy: SandboxPolicy, uid: int, info: Mapping[str, Any]) -> None:
+def check_settings(
+    policy: SandboxPolicy, uid: int, info: Mapping[str, Any], network: str = "none"
+) -> None:
     """Compare what the daemon made of the settings with what was asked for.
 
     Args:
         policy: what was asked for.
         uid: user id of the sandbox.
         info: the daemon's `inspect` of the running container.
+        network: Docker's name of the network that it should have.
 
     Raises:
         PolicyNotInForce: names each setting that differs.
@@ -53,7 +77,14 @@ def check_settings(policy: SandboxPolicy, uid: int, info: Mapping[str, Any]) -> 
     host, config = info["HostConfig"], info["Config"]
     wanted: dict[str, tuple[Any, Any]] = {
         "user": (config["User"], f"{uid}:{uid}"),
-        "network": (host["NetworkMode"], "none"),
+        "network": (host["NetworkMode"], network),
+        "networks": (
+            sorted(set(info["NetworkSettings"]["Networks"]) - {"none"}),
+            sorted({network} - {"none"}),
+        ),
+        "published ports": (host["PortBindings"] or {}, {}),
+        "host names": (host["ExtraHosts"] or [], []),
+        "runtime": (host["Runtime"], policy.runtime or host["Runtime"]),
         "read-only root": (host["ReadonlyRootfs"], True),
         "dropped capabilities": (host["CapDrop"], ["ALL"]),
         "added capabilities": (host["CapAdd"] or [], []),
@@ -74,11 +105,23 @@ def check_settings(policy: SandboxPolicy, uid: int, info: Mapping[str, Any]) -> 
     _refuse({key: pair for key, pair in wanted.items() if pair[0] != pair[1]})
 
 
-def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> None:
+def check_facts(
+    policy: SandboxPolicy,
+    uid: int,
+    facts: Mapping[str, Any],
+    *,
+    without: Sequence[str] = (),
+) -> None:
     """Compare what the supervisor found from inside with the policy.
 
     The daemon's settings are a wish: on a system without the matching cgroup controller a limit
     is dropped. The supervisor has run no foreign code yet when it reports.
+
+    Args:
+        policy: what was asked for.
+        uid: user id of the sandbox.
+        facts: what the supervisor found.
+        without: limits that this back end does not have at all, and says so.
 
     Raises:
         PolicyNotInForce: names each limit that is not in force.
@@ -92,10 +135,11 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
         "no_new_privileges": True,
         "seccomp": True,
         "read_only": True,
-        "interfaces": ["lo"],
+        "interfaces": ["eth0", "lo"] if policy.allowlist or policy.network == "open" else ["lo"],
         "files": policy.files,
         "file_bytes": policy.file_mb * MIB,
         "core_bytes": 0,
+        "terminals": False,
     }
     wrong = {
         key: (facts.get(key), value) for key, value in exact.items() if facts.get(key) != value
@@ -106,10 +150,15 @@ def check_facts(policy: SandboxPolicy, uid: int, facts: Mapping[str, Any]) -> No
         "workspace_bytes": policy.workspace_mb * MIB,
         "tmp_bytes": policy.tmp_mb * MIB,
     }
+    for key in without:
+        at_most.pop(key)
     for key, top in at_most.items():
         found = facts.get(key)
         if not isinstance(found, int) or not 0 < found <= top:
             wrong[key] = (found, f"at most {top}")
+    sockets = facts.get("socket_memory")  # 0 where they are refused
+    if not isinstance(sockets, int) or not 0 <= sockets <= policy.memory_mb * MIB:
+        wrong["socket_memory"] = (sockets, f"at most {policy.memory_mb * MIB}")
     _refuse(wrong)
 
 

@@ -7,6 +7,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 MAX_NAME: Final = 100
+MAX_PART: Final = 255  # bytes of UTF-8
+MAX_PARTS: Final = 16
 _KEPT: Final = frozenset("._- ()+,=@")
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -36,6 +38,27 @@ def safe_name(name: str) -> str:
     path = PurePosixPath(kept)
     suffix = path.suffix[:16]
     return path.stem[: MAX_NAME - len(suffix)] + suffix
+
+
+def plain_path(path: str) -> str:
+    """Return a path below a workspace unchanged, after it was checked.
+
+    Raises:
+        ValueError: it is absolute, has "." or ".." or nothing between two "/", is longer than
+            a file system takes, or has characters that UTF-8 has not.
+    """
+    parts = path.split("/")
+    try:
+        longest = max(len(part.encode()) for part in parts)
+    except UnicodeEncodeError:
+        longest = 0
+    plain = all(part not in ("", ".", "..") and "\0" not in part for part in parts)
+    if not plain or not 0 < longest <= MAX_PART or len(parts) > MAX_PARTS:
+        raise ValueError(
+            f"{path!r:.200} names no file of a sandbox; give a relative path such as "
+            f"'data/sales.csv', without '..', at most {MAX_PARTS} parts of {MAX_PART} bytes."
+        )
+    return path
 
 
 def unique(name: str, taken: set[str]) -> str:

@@ -3,6 +3,25 @@
 A frame is two unsigned 32-bit big-endian lengths, a JSON object, and a body of bytes. Both sides
 are strict: a length above its cap, or a header that is no JSON object, ends the conversation.
 This file is sent into the sandbox, so it imports the standard library only.
+
+Every request carries a fresh "nonce", which each frame of its answer repeats. The host sends one
+request at a time; only "cancel" may come while a call is running.
+
+| request (body)          | fields                                   | answer (body)              |
+|-------------------------|------------------------------------------|----------------------------|
+| hello                   | artifacts, output, preload, idle, network| ready: facts, python       |
+| exec (program)          | timeout                                  | output*, artifact*, done   |
+| shell (command)         | timeout                                  | output*, artifact*, done   |
+| cancel                  | nonce of the running call                | none of its own            |
+| put (piece of the file) | name, more: further pieces follow        | after the last one: put    |
+| get                     | name, most: bytes                        | artifact*, get: reason     |
+| list                    |                                          | list: complete (JSON)      |
+| reset, ping             |                                          | reset, pong                |
+
+output (bytes): stream, missing: bytes left out before this piece. artifact (piece of the file):
+name, more: further pieces follow, drop: what came of this file so far is void. done: status,
+seconds, value, error, exit_code (commands), detail, state_lost, skipped: pairs of name and reason.
+A reason is "" where all went well.
 """
 
 from __future__ import annotations
@@ -15,6 +34,7 @@ from typing import Any, Final, NamedTuple, cast
 LENGTHS: Final = struct.Struct(">II")
 MAX_HEADER: Final = 512 * 1024
 MAX_BODY: Final = 16 * 1024 * 1024
+MAX_PIECE: Final = 1024 * 1024  # of a file that is sent in pieces
 
 
 class ProtocolFault(Exception):
@@ -70,8 +90,9 @@ class FrameBuffer:
         start, end = LENGTHS.size + head, LENGTHS.size + head + body
         if len(self._data) < end:
             return None
-        header = decode_header(bytes(self._data[LENGTHS.size : start]))
-        frame = Frame(header, bytes(self._data[start:end]))
+        with memoryview(self._data) as view:  # a slice of the array itself would copy twice
+            header, content = bytes(view[LENGTHS.size : start]), bytes(view[start:end])
+        frame = Frame(decode_header(header), content)
         del self._data[:end]
         return frame
 

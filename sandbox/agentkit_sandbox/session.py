@@ -9,23 +9,26 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, cast, get_args
+from typing import Any, Final, Protocol, cast
 
 from agentkit_sandbox.base import (
-    MIB,
     ExecResult,
     File,
+    FileRefused,
+    Listing,
     SandboxLost,
     SandboxPolicy,
-    Status,
 )
-from agentkit_sandbox.names import media_type, safe_name, unique
-from agentkit_sandbox.protocol import Frame, FrameBuffer, ProtocolFault, encode
+from agentkit_sandbox.collect import Artifacts, Collected, expect, listing, require, string
+from agentkit_sandbox.names import plain_path
+from agentkit_sandbox.policy import MIB
+from agentkit_sandbox.protocol import MAX_PIECE, Frame, FrameBuffer, ProtocolFault, encode
 
 MAX_CODE: Final = 4 * MIB
+MAX_COMMAND: Final = 100_000  # bytes; Linux takes at most 128 KiB as one argument
 MAX_TIMEOUT: Final = 3600.0
 SLACK: Final = 15.0  # seconds beyond a call's own deadline and grace; then the sandbox is removed
-TAIL: Final = 64 * 1024
+SLOWEST: Final = 1.0 * MIB  # bytes a second that a file needs at least on its way
 
 
 class Channel(Protocol):
@@ -79,15 +82,16 @@ class Session:
         caps = [policy.artifact_mb * MIB, policy.artifacts, policy.artifacts_mb * MIB]
         header = {"op": "hello", "artifacts": caps, "output": policy.output_kb * 1024}
         header |= {"preload": list(policy.preload), "idle": policy.idle_seconds}
+        header |= {"network": bool(policy.allowlist) or policy.network == "open"}
         async with self._conversation(policy.start_seconds, "did not start"):
             await self._request(header)
             async for frame in self._frames():
-                _expect(frame, "ready")
+                expect(frame, "ready")
                 facts = frame.header.get("facts")
                 if not isinstance(facts, dict):
                     raise ProtocolFault("it sent a ready frame without facts")
                 self.facts = cast("dict[str, Any]", facts)
-                self.python = _string(frame.header, "python") or ""
+                self.python = string(frame.header, "python") or ""
                 return
 
     async def execute(
@@ -110,18 +114,125 @@ class Session:
         """
         body = code.encode("utf-8", "replace")
         if len(body) > MAX_CODE:
-            raise ValueError(f"The program has {len(body)} bytes; at most {MAX_CODE} are allowed.")
+            raise ValueError(
+                f"The program has {len(body)} bytes; at most {MAX_CODE} are allowed. Put data "
+                "into a file instead."
+            )
+        return await self._call("exec", body, timeout, on_output)
+
+    async def shell(
+        self,
+        command: str,
+        timeout: float = 30.0,  # noqa: ASYNC109 (as above)
+        *,
+        on_output: Callable[[str], None] | None = None,
+    ) -> ExecResult:
+        """Run a shell command in the workspace; files stay from call to call, nothing else does.
+
+        Args:
+            command: text for `bash -c`, or `sh -c` where there is no bash; at most 100,000 bytes.
+            timeout: seconds, at most 3600; then it is interrupted, and killed a second later.
+            on_output: called with each piece of output as it arrives.
+
+        Raises:
+            SandboxLost: the session is of no more use.
+            ValueError: the command is too long or holds a zero byte, or the timeout is out of
+                range.
+        """
+        body = command.encode("utf-8", "replace")
+        if len(body) > MAX_COMMAND:
+            raise ValueError(
+                f"The command has {len(body)} bytes; at most {MAX_COMMAND} are allowed. Put it "
+                "into a file and run that."
+            )
+        if b"\0" in body:
+            raise ValueError("The command holds a zero byte, which no shell can read.")
+        return await self._call("shell", body, timeout, on_output)
+
+    async def _call(
+        self,
+        operation: str,
+        body: bytes,
+        timeout: float,  # noqa: ASYNC109 (as above)
+        on_output: Callable[[str], None] | None,
+    ) -> ExecResult:
         if not 0 < timeout <= MAX_TIMEOUT:
             raise ValueError(
                 f"timeout is {timeout!r}; give seconds above 0, up to {MAX_TIMEOUT:g}."
             )
-        collected = _Collected(self._policy, on_output)
+        collected = Collected(self._policy, on_output)
         async with self._lock, self._conversation(timeout + SLACK, "did not answer in time"):
-            await self._request({"op": "exec", "timeout": timeout}, body)
+            await self._request({"op": operation, "timeout": timeout}, body)
             async for frame in self._frames():
                 if (result := collected.take(frame)) is not None:
                     return result
         raise AssertionError("frames end by a result or an error")
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Put a file into the workspace; one of the same name is replaced.
+
+        Args:
+            name: path below the workspace, such as "data/sales.csv"; folders are made.
+            data: the bytes, at most `workspace_mb` of the policy.
+
+        Raises:
+            FileRefused: it could not be written; the text says why.
+            SandboxLost: the session is of no more use.
+            ValueError: the name is no plain relative path, or there is too much data.
+        """
+        header = {"op": "put", "name": plain_path(name)}
+        if len(data) > self._policy.workspace_mb * MIB:
+            raise ValueError(
+                f"{name!r} has {len(data)} bytes; the workspace has room for "
+                f"{self._policy.workspace_mb} MiB (SandboxPolicy.workspace_mb)."
+            )
+        seconds = SLACK + len(data) / SLOWEST
+        async with self._lock, self._conversation(seconds, "did not take a file in time"):
+            pieces = range(0, max(1, len(data)), MAX_PIECE)
+            with memoryview(data) as view:
+                for start in pieces:
+                    piece = bytes(view[start : start + MAX_PIECE])
+                    more = start != pieces[-1]
+                    await self._request(header | {"more": more}, piece, fresh=start == 0)
+            reason = await self._reason("put")
+        if reason:
+            raise FileRefused(f"{name!r} could not be put into the sandbox: {reason:.200}.")
+
+    async def get(self, name: str) -> File:
+        """Take a copy of a file out of the workspace.
+
+        Args:
+            name: path below the workspace, such as "out/chart.png".
+
+        Raises:
+            FileRefused: there is no such regular file, or it is larger than `artifact_mb`.
+            SandboxLost: the session is of no more use.
+            ValueError: the name is no plain relative path.
+        """
+        most = self._policy.artifact_mb * MIB
+        header = {"op": "get", "name": plain_path(name), "most": most}
+        artifacts = Artifacts(self._policy)
+        seconds = SLACK + most / SLOWEST
+        async with self._lock, self._conversation(seconds, "did not send a file in time"):
+            await self._request(header)
+            reason = await self._reason("get", artifacts)
+            require(bool(reason) or len(artifacts.files) == 1, "no file and no reason")
+        if reason:
+            raise FileRefused(f"{name!r} could not be taken from the sandbox: {reason:.200}.")
+        return artifacts.files[0]
+
+    async def list(self) -> Listing:
+        """Return the regular files of the workspace, those in folders included.
+
+        Raises:
+            SandboxLost: the session is of no more use.
+        """
+        async with self._lock, self._conversation(SLACK, "did not answer in time"):
+            await self._request({"op": "list"})
+            async for frame in self._frames():
+                expect(frame, "list")
+                return listing(frame)
+        raise AssertionError("frames end by an answer or an error")
 
     async def interrupt(self) -> None:
         """Stop the program that is running, as its timeout would; `execute` then returns."""
@@ -137,7 +248,7 @@ class Session:
         async with self._lock, self._conversation(SLACK, "did not answer in time"):
             await self._request({"op": "reset"})
             async for frame in self._frames():
-                _expect(frame, "reset")
+                expect(frame, "reset")
                 return
 
     async def ping(self) -> bool:
@@ -146,7 +257,7 @@ class Session:
             async with self._lock, self._conversation(SLACK, "did not answer in time"):
                 await self._request({"op": "ping"})
                 async for frame in self._frames():
-                    _expect(frame, "pong")
+                    expect(frame, "pong")
                     return True
         except SandboxLost:
             pass
@@ -166,16 +277,29 @@ class Session:
             await asyncio.wait([self._closing])
             raise
 
-    async def _request(self, header: dict[str, Any], body: bytes = b"") -> None:
-        self._nonce = secrets.token_hex(8)
+    async def _request(
+        self, header: dict[str, Any], body: bytes = b"", *, fresh: bool = True
+    ) -> None:
+        if fresh:
+            self._nonce = secrets.token_hex(8)
         await self._channel.send(encode(header | {"nonce": self._nonce}, body))
 
     async def _frames(self) -> AsyncIterator[Frame]:
         while data := await self._channel.receive():
             for frame in self._buffer.feed(data):
-                _require(frame.header.get("nonce") == self._nonce, "a frame of another call")
+                require(frame.header.get("nonce") == self._nonce, "a frame of another call")
                 yield frame
         raise EOFError
+
+    async def _reason(self, operation: str, artifacts: Artifacts | None = None) -> str:
+        """Return why the supervisor could not do it, or "", and collect files on the way."""
+        async for frame in self._frames():
+            if artifacts is not None and frame.header.get("op") == "artifact":
+                artifacts.take(frame)
+                continue
+            expect(frame, operation)
+            return string(frame.header, "reason") or ""
+        raise AssertionError("frames end by an answer or an error")
 
     @asynccontextmanager
     async def _conversation(self, seconds: float, missed: str) -> AsyncGenerator[None]:
@@ -197,93 +321,3 @@ class Session:
             raise
         finally:
             self._nonce = ""
-
-
-class _Collected:
-    """Puts the frames of one call together, with the host's own caps."""
-
-    def __init__(self, policy: SandboxPolicy, on_output: Callable[[str], None] | None) -> None:
-        self._policy = policy
-        self._on_output = on_output
-        self._cap = policy.output_kb * 1024 + TAIL
-        self._streams = {"stdout": bytearray(), "stderr": bytearray()}
-        self._files: list[File] = []
-        self._bytes = 0
-
-    def take(self, frame: Frame) -> ExecResult | None:
-        """Add one frame; return the result when it was the last."""
-        match frame.header.get("op"):
-            case "output":
-                self._output(frame)
-            case "artifact":
-                self._artifact(frame)
-            case "done":
-                return self._result(frame.header)
-            case other:
-                raise ProtocolFault(f"an unknown frame {other!r:.40}")
-        return None
-
-    def _output(self, frame: Frame) -> None:
-        stream = self._streams.get(_string(frame.header, "stream") or "")
-        if stream is None:
-            raise ProtocolFault("output of an unknown stream")
-        missing = frame.header.get("missing", 0)
-        if isinstance(missing, int) and missing > 0:
-            stream += f"\n… {missing} bytes left out …\n".encode()
-        stream += frame.body
-        _require(len(stream) <= self._cap + 200, "more output than its cap")
-        if self._on_output is not None:
-            self._on_output(frame.body.decode("utf-8", "replace"))
-
-    def _artifact(self, frame: Frame) -> None:
-        policy = self._policy
-        self._bytes += len(frame.body)
-        _require(len(frame.body) <= policy.artifact_mb * MIB, "a file above the cap of its size")
-        _require(len(self._files) < policy.artifacts, "more files than their cap")
-        _require(self._bytes <= policy.artifacts_mb * MIB, "files above the cap of their sum")
-        name = safe_name(_string(frame.header, "name") or "")
-        name = unique(name, {file.name for file in self._files})
-        self._files.append(File(name, media_type(name, frame.body), frame.body))
-
-    def _result(self, header: Mapping[str, Any]) -> ExecResult:
-        status: Any = header.get("status")
-        _require(status in get_args(Status), "an unknown status")
-        seconds = header.get("seconds")
-        return ExecResult(
-            status=status,
-            stdout=self._streams["stdout"].decode("utf-8", "replace"),
-            stderr=self._streams["stderr"].decode("utf-8", "replace"),
-            value=_string(header, "value"),
-            error=_string(header, "error"),
-            detail=_string(header, "detail") or "",
-            state_lost=header.get("state_lost") is True,
-            artifacts=tuple(self._files),
-            skipped=_pairs(header.get("skipped")),
-            seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0,
-        )
-
-
-def _require(condition: bool, what: str) -> None:  # noqa: FBT001 (reads like assert)
-    if not condition:
-        raise ProtocolFault(f"it sent {what}")
-
-
-def _expect(frame: Frame, operation: str) -> None:
-    _require(frame.header.get("op") == operation, f"no {operation} frame")
-
-
-def _string(header: Mapping[str, Any], key: str) -> str | None:
-    value = header.get(key)
-    return value if isinstance(value, str) else None
-
-
-def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
-    pairs: list[tuple[str, str]] = []
-    listed = cast("list[Any]", value) if isinstance(value, list) else []
-    for pair in listed[:50]:
-        match pair:
-            case [str(name), str(reason)]:
-                pairs.append((safe_name(name), reason[:200]))
-            case _:
-                raise ProtocolFault("a skipped file without name and reason")
-    return tuple(pairs)

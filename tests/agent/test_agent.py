@@ -372,7 +372,9 @@ def test_a_moved_prefix_is_noted_and_in_strict_mode_raised():
         async with agent.open() as talk:
 
             def meddle(_):
-                talk.context._transcript.encoded[0] = b'{"role":"system","content":"moved"}'
+                transcript = talk.context._transcript
+                transcript.encoded[0] = b'{"role":"system","content":"moved"}'
+                transcript.untouched = 0
 
             talk._subscriber = lambda event: (
                 meddle(event) if getattr(event, "kind", "") == "tool_finished" else None

@@ -60,7 +60,7 @@ def call(*words, home, script=None, **environment):
 def test_help_names_every_command_and_each_command_has_help(tmp_path):
     code, out, _ = call("--help", home=tmp_path)
     assert code == 0
-    for command in ("demo", "doctor", "documents", "run", "sandbox", "setup"):
+    for command in ("demo", "doctor", "documents", "run", "sandbox", "setup", "trace"):
         assert command in out
         code, text, _ = call(command, "--help", home=tmp_path)
         assert (code, "Usage: agentkit " + command in text) == (0, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def run(name, folder):
+def run(name, folder, code=0, **more):
     """Run an example without a key; return what it printed."""
     script = ROOT / "examples" / name
     assert len(script.read_text().splitlines()) < 60
@@ -18,13 +19,13 @@ def run(name, folder):
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=folder,
-        env=env | {"AGENTKIT_HOME": str(folder)},
+        env=env | {"AGENTKIT_HOME": str(folder), **more},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done.stdout
 
 
@@ -43,3 +44,9 @@ def test_the_mcp_example_starts_a_server_and_answers_its_question(tmp_path):
     for line in ("12 tea", "3 coffee", "ordered 5 coffee"):
         assert line in printed.splitlines()
     assert printed.endswith("5 coffee are ordered.\n")
+
+
+def test_the_automation_example_survives_kill_9_wherever_it_comes(tmp_path):
+    for place in ("tool", "between", "model"):
+        assert run("04_automation.py", tmp_path, code=-signal.SIGKILL, DIE_AT=place) == ""
+    assert run("04_automation.py", tmp_path) == "Prices: tea 3.5; coffee 7\n"

@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from agentkit.cli.main import cli
-from agentkit.events import Event, RunFinished, RunStarted, load_line
+from agentkit.events import Event, RunFinished, RunStarted, UserMessage, load_line
 from agentkit.store import SQLiteStore, open_store
 from agentkit.usage import Usage
 from bodies import EXAMPLES, events, notes
+from otlp import receiver
 from trace_recording import record
 
 ENDED = RunFinished(output="o", turns=1, usage=Usage(), cost_usd=0.1, seconds=2.0)
@@ -68,6 +69,7 @@ def test_runs_are_listed_with_state_and_task(run):
     assert lines[0].split()[0] == "ff01"
     assert "finished" in lines[1]
     assert lines[1].endswith("parent: Weather?")
+    assert lines[2].endswith("↳ child: q")
     assert len(run("runs", "list", "-n", "1").stdout.splitlines()) == 1
     listed = [json.loads(line) for line in run("runs", "list", "--json").stdout.splitlines()]
     assert listed[1]["task"] == "Weather?"
@@ -136,6 +138,30 @@ def test_event_lines_are_exported_as_they_are_shown(run):
     assert run("export", "ff01", "--format", "jsonl").stdout == shown
 
 
+def test_spans_are_sent_to_an_endpoint(run):
+    with receiver() as (url, spans):
+        sent = run("export", "--all", "--format", "otlp", "--endpoint", url).stderr
+    assert sent == f"{len(spans)} spans sent\n"
+    # The sub-agent's run is part of its parent's trace and not sent twice.
+    assert [span.name for span in spans].count("invoke_agent child") == 1
+
+
+def test_what_a_tool_wrote_cannot_move_the_terminals_cursor(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENTKIT_STORE", f"sqlite:///{tmp_path}")
+    hostile = UserMessage(content="\x1b]0;gotcha\x07\x1b[2J \u202e\rdone")
+
+    async def main():
+        store = open_store()
+        await store.append("run", events("run", hostile), 0)
+        await store.close()
+
+    asyncio.run(main())
+    for arguments in (["runs", "show", "run"], ["runs", "list"], ["runs", "prune", "--keep", "0"]):
+        printed = CliRunner().invoke(cli, arguments, color=True).stdout
+        assert "gotcha" in printed
+        assert not set(printed) & set("\x1b\x07\r\u202e")
+
+
 def test_a_run_that_cannot_be_read_is_named_and_the_others_are_exported(tmp_path):
     async def main():
         store = SQLiteStore(tmp_path)
@@ -179,3 +205,12 @@ def test_old_runs_are_pruned(tmp_path, monkeypatch):
     assert "1 runs deleted" in invoke(cli, ["runs", "prune", "--keep", "3"]).stderr
     assert "0 runs deleted" in invoke(cli, ["runs", "prune", "--older-than", "999w"]).stderr
     assert "3 runs deleted" in invoke(cli, ["runs", "prune", "--older-than", "30d"]).stderr
+
+
+def test_the_doctor_looks_at_the_store_that_the_environment_names(tmp_path, monkeypatch):
+    for url, ok in ((f"sqlite:///{tmp_path}/log", True), ("postgresql://127.0.0.1:1/x", False)):
+        monkeypatch.setenv("AGENTKIT_STORE", url)
+        lines = CliRunner().invoke(cli, ["doctor", "--json"]).stdout.splitlines()
+        found = next(json.loads(line) for line in lines if '"name":"log"' in line)
+        assert found["ok"] is ok
+        assert "AGENTKIT_STORE" in found["text"]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from agentkit.cli import setup_parts
+from agentkit.cli.setup_bfcl import bfcl_folder, install_bfcl
 from agentkit.cli.setup_host import Host, Problem
 
 APT = """#!{python} -I
@@ -62,3 +63,41 @@ def test_the_tests_go_on_without_a_part_that_cannot_be_had(host, capsys):
     said = capsys.readouterr().err
     assert "the PostgreSQL server is not installed" in said
     assert "its tests are skipped" in said
+
+
+PIP = """#!{python} -I
+import json, os, pathlib, sys
+with open({calls!r}, "a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+target = pathlib.Path(sys.argv[sys.argv.index("--target") + 1])
+(target / "bfcl_eval").mkdir()
+sys.exit(int(os.environ.get("PIP_FAILS", "0")))
+"""
+
+
+@pytest.fixture
+def pip(host, tmp_path):
+    """A Python whose pip tells how it was called."""
+    python = tmp_path / "python"
+    python.write_text(PIP.format(python=sys.executable, calls=str(tmp_path / "calls")))
+    python.chmod(0o755)
+    return python
+
+
+def test_the_leaderboard_is_installed_once_and_without_what_it_requires(host, pip, tmp_path):
+    host = replace(host, env={**host.env, "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    install_bfcl(host, pip)
+    install_bfcl(replace(host, env={**host.env, "AGENTKIT_NO_INSTALL": "1"}), pip)
+    (call,) = calls(host)
+    assert "--no-deps" in call
+    assert [path.name for path in bfcl_folder(host.env).iterdir()] == ["bfcl_eval"]
+
+
+@pytest.mark.parametrize(
+    ("env", "said"), [({"PIP_FAILS": "1"}, "pip install"), ({"AGENTKIT_NO_INSTALL": "1"}, "bfcl")]
+)
+def test_a_leaderboard_that_cannot_be_installed_leaves_nothing(host, pip, tmp_path, env, said):
+    host = replace(host, env={**host.env, **env, "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    with pytest.raises(Problem, match=said):
+        install_bfcl(host, pip)
+    assert list((tmp_path / "cache").glob("agentkit/*")) == []

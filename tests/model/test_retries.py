@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agentkit import GLM, Agent, Limits, MemoryStore, Price, RetryPolicy, tool
+from agentkit import GLM, Agent, Limits, MemoryStore, Price, ReminderPolicy, RetryPolicy, tool
 from agentkit.errors import (
     AuthenticationFailed,
     LimitExceeded,
@@ -261,7 +261,13 @@ def test_a_dollar_limit_stops_before_the_call_that_would_exceed_it():
     async def main():
         async with GLMServer(lambda _: Say("so " * 30, calls=[Call("ping", "")])) as server:
             model = GLM(base_url=server.base_url, price=prices)
-            agent = Agent(model, tools=[ping], store=MemoryStore(), limits=Limits(cost_usd=0.5))
+            agent = Agent(
+                model,
+                tools=[ping],
+                store=MemoryStore(),
+                limits=Limits(cost_usd=0.5),
+                reminders=ReminderPolicy(loop_tell=0, loop_stop=0),
+            )
             async with agent.open() as talk:
                 try:
                     await talk.send("go")

@@ -264,10 +264,63 @@ def test_a_daemon_does_not_outlive_the_call(box):
                 time.sleep(600)
             os._exit(0)
     """
-    box.run(program(code))
-    assert (
-        box.run("import os; [p for p in os.listdir('/proc') if p.isdigit()]").value.count("'") == 4
-    )
+    result = box.run(program(code))
+    assert result.detail == "1 of its processes still ran and was killed"
+    code = """
+        import os
+        states = [open(f'/proc/{n}/stat').read().split()[2] for n in os.listdir('/proc')
+                  if n.isdigit()]
+        len([state for state in states if state != 'Z'])
+    """
+    assert box.run(program(code)).value == "2"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import subprocess, time\nkept = 1\nsubprocess.Popen(['true'])\ntime.sleep(0.2)",
+        "import os\nkept = 1\nif os.fork() == 0: os._exit(0)",
+        "import os\nkept = 1\nif os.fork() == 0:\n    while True: os.fork()",
+    ],
+    ids=["a child that nobody waits for", "the same by fork", "a child that breeds"],
+)
+def test_children_cost_the_session_nothing(box, code):
+    """A bug: a dead child that nobody had waited for counted as one that cannot be killed."""
+    result = box.run(code)
+    assert (result.status, result.state_lost) == ("ok", False)
+    assert box.run("kept").value == "1"
+
+
+def test_a_process_whose_first_thread_has_ended_is_killed(box):
+    """It looks dead in /proc while its other threads run on."""
+    code = """
+        import subprocess, sys, time
+        lines = ["import ctypes, threading, time",
+                 "threading.Thread(target=time.sleep, args=(600,)).start()",
+                 "ctypes.CDLL(None).pthread_exit(None)"]
+        child = subprocess.Popen([sys.executable, '-c', chr(10).join(lines)])
+        while open(f'/proc/{child.pid}/stat').read().split()[2] != 'Z': time.sleep(0.01)
+    """
+    result = box.run(program(code))
+    assert (result.status, result.error) == ("ok", None)
+    assert result.detail == "1 of its processes still ran and was killed"
+    assert box.run("child.wait(5)").value == "-9"
+
+
+def test_why_the_kernel_died_between_two_calls_is_told(box):
+    box.run("import signal; kept = 1; signal.setitimer(signal.ITIMER_REAL, 0.1)")
+    time.sleep(0.4)
+    result = box.run("'kept' in globals()")
+    assert (result.value, result.state_lost) == ("False", True)
+    assert "the one before had ended: killed by SIGALRM" in result.detail
+    assert not box.run("1").state_lost
+
+
+def test_text_that_is_no_utf_8_is_replaced(box):
+    """A bug: half a surrogate pair came out of `value` and broke whoever wrote it to a file."""
+    code = "class R:\n    def __repr__(self): return 'a\\ud800'\nR()"
+    assert box.run(code).value == "a?"
+    assert box.run("raise ValueError('\\ud800')").error.endswith("ValueError: ?")
 
 
 def test_a_fork_bomb_ends_with_the_call(box):

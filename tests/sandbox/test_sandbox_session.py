@@ -1,11 +1,10 @@
 """The host's side against a supervisor that lies."""
 
 import asyncio
-import time
 
 import pytest
 
-from agentkit_sandbox import Pool, SandboxLost, SandboxPolicy, SandboxUnavailable
+from agentkit_sandbox import SandboxLost, SandboxPolicy
 from agentkit_sandbox import session as session_module
 from agentkit_sandbox.protocol import FrameBuffer, encode
 from agentkit_sandbox.session import Session
@@ -151,93 +150,5 @@ def test_a_timeout_out_of_range_is_refused(timeout):
     async def run():
         with pytest.raises(ValueError, match="timeout"):
             await Session(Liar(), SandboxPolicy(), "x").execute("1", timeout)
-
-    asyncio.run(run())
-
-
-class Backend:
-    """Starts sandboxes that are only counted."""
-
-    def __init__(self, fail=False):
-        self.started, self.live, self.fail = 0, set(), fail
-
-    async def start(self, policy):
-        self.started += 1
-        await asyncio.sleep(0.02)
-        if self.fail:
-            raise SandboxUnavailable("No.")
-        return Counted(self)
-
-    async def reap(self):
-        return 0
-
-
-class Counted:
-    def __init__(self, backend):
-        self.backend, self.well = backend, True
-        backend.live.add(self)
-
-    async def execute(self, code, timeout=1.0, *, on_output=None):  # noqa: ASYNC109 (the protocol)
-        raise NotImplementedError
-
-    async def ping(self):
-        return self.well
-
-    async def close(self):
-        self.backend.live.discard(self)
-
-
-def test_a_pool_has_one_ready_and_never_gives_one_twice():
-    async def run():
-        backend = Backend()
-        async with Pool(backend, SandboxPolicy(), size=2) as pool:
-            await asyncio.sleep(0.05)
-            start = time.perf_counter()
-            first = await pool.start(SandboxPolicy())
-            second = await pool.start(SandboxPolicy())
-            assert time.perf_counter() - start < 0.015
-            assert first is not second
-            await asyncio.sleep(0.05)
-            assert backend.started == 4
-        assert backend.live == {first, second}
-
-    asyncio.run(run())
-
-
-def test_a_pool_replaces_what_has_ended():
-    async def run():
-        backend = Backend()
-        async with Pool(backend, SandboxPolicy()) as pool:
-            await asyncio.sleep(0.05)
-            [dead] = backend.live
-            dead.well = False
-            assert await pool.start(SandboxPolicy()) is not dead
-
-    asyncio.run(run())
-
-
-def test_a_pool_leaves_nothing_behind_when_it_is_cancelled():
-    async def run():
-        backend = Backend()
-
-        async def use():
-            async with Pool(backend, SandboxPolicy(), size=3):
-                await asyncio.sleep(10)
-
-        task = asyncio.create_task(use())
-        await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert not backend.live
-
-    asyncio.run(run())
-
-
-def test_a_pool_says_why_nothing_can_be_started():
-    async def run():
-        async with Pool(Backend(fail=True), SandboxPolicy(), size=2) as pool:
-            with pytest.raises(SandboxUnavailable):
-                await pool.start(SandboxPolicy())
 
     asyncio.run(run())

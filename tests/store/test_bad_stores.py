@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sqlite3
 import subprocess
 import sys
@@ -160,3 +161,21 @@ def test_the_environment_names_the_store(tmp_path, monkeypatch):
     settings = Settings.load({"AGENTKIT_STORE": "postgresql://me:secret@host/db"})
     assert settings.store
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("module", "library", "extra"),
+    [
+        ("agentkit.store.postgres", "psycopg", "postgres"),
+        ("agentkit.trace.otel", "opentelemetry", "otel"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named_with_its_extra(
+    monkeypatch, module, library, extra
+):
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    for name in [name for name in sys.modules if name.split(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigError, match=rf"agentkit-glm\[{extra}\]"):
+        importlib.import_module(module)

@@ -92,6 +92,17 @@ def test_of_many_that_claim_at_once_one_gets_the_run(places):
     asyncio.run(main())
 
 
+def test_a_lease_that_ran_out_is_renewed_as_long_as_nobody_took_it(store):
+    async def main():
+        await store.append("run", notes("run", 1), 0)
+        mine = await store.claim("run", seconds=0)
+        await store.renew(mine)
+        with pytest.raises(RunTaken):
+            await store.claim("run")
+
+    asyncio.run(main())
+
+
 WORKER = textwrap.dedent(
     """
     import asyncio, sys

@@ -13,7 +13,7 @@ import pytest
 from agentkit.errors import LogUnreadable
 from agentkit.events import dump_body
 from agentkit.store import SQLiteStore, open_store
-from agentkit.store import postgres_schema as postgres
+from agentkit.store import postgres_sql as postgres
 from agentkit.store import schema as sqlite
 from bodies import EXAMPLES, events, notes
 

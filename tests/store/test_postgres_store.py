@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 import postgres
+from agentkit import GLM, Agent, tool
 from agentkit.errors import SequenceConflict, StoreError
 from agentkit.store import open_store
+from agentkit.testing import Call, GLMServer, Say
 from bodies import notes
 
 
@@ -78,17 +80,66 @@ def test_a_server_that_is_not_there_and_a_wrong_password_are_told_without_the_pa
     asyncio.run(main())
 
 
-def test_a_cancelled_append_is_all_or_nothing_and_the_store_goes_on(postgres_server):
+def test_an_append_is_not_cut_short_by_a_cancellation_which_comes_after_it(postgres_server):
     async def main():
         store = open_store(postgres_server.url())
         await store.append("run", notes("run", 1), 0)
-        for delay in (0, 0.0001, 0.0005, 0.001):
+        returned = 0
+        for delay in (0, 0, 0.0001, 0.0005, 0.001, 0.002):
             have = len(await store.load("run"))
-            task = asyncio.create_task(store.append("run", notes("run", 5, start=have), have))
+
+            async def work(have=have):
+                nonlocal returned
+                await store.append("run", notes("run", 5, start=have), have)
+                returned += 5
+                await asyncio.sleep(60)
+
+            task = asyncio.create_task(work())
             await asyncio.sleep(delay)
             task.cancel()
             await asyncio.wait([task])
-            assert len(await store.load("run")) in (have, have + 5)
+            assert task.cancelled()
+            assert len(await store.load("run")) == 1 + returned
+        assert returned >= 10
+
+        async def late():
+            async with asyncio.timeout(0):  # its cancellation stays its own
+                await store.append("run", notes("run", 1, start=1 + returned), 1 + returned)
+                await asyncio.sleep(60)
+
+        with pytest.raises(TimeoutError):
+            await late()
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_an_agents_run_that_is_cancelled_within_an_append_ends_its_log(postgres_server):
+    async def main():
+        store = open_store(postgres_server.url())
+
+        @tool
+        async def step() -> str:
+            """Take a step."""
+            return "taken"
+
+        append, doomed = store.append, []
+
+        async def cut(run_id, events, expect, claim=None):
+            if expect == at:  # comes while the append below waits for the server
+                asyncio.get_running_loop().call_soon(doomed[-1].cancel)
+            await append(run_id, events, expect, claim)
+
+        store.append = cut
+        async with GLMServer(lambda _: Say("", "", [Call("step")])) as server:
+            agent = Agent(GLM(base_url=server.base_url), tools=[step], store=store)
+            for at in range(1, 9):
+                doomed.append(asyncio.create_task(agent.run("go")))
+                await asyncio.wait(doomed[-1:])
+                assert doomed[-1].cancelled()
+                [newest] = await store.runs(1)
+                assert newest.last_kind == "run_interrupted"
+                assert newest.events > at + 1
         await store.close()
 
     asyncio.run(main())

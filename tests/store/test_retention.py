@@ -54,12 +54,14 @@ def test_a_run_of_a_sub_agent_goes_with_its_parent_and_not_before(store):
             run(1, OLD),
             run(2, OLD, parent=f"{1:024}"),
             run(3, OLD, parent=f"{2:024}"),
-            run(4, OLD),
-            run(5, OLD, parent=f"{4:024}"),
+            run(5, OLD),
+            run(4, OLD, parent=f"{5:024}"),  # ids of the same millisecond sort at random
             run(6, OLD, parent="gone"),
         )
         await prune(store, keep=2)
         assert await left(store) == [6, 5, 4]
+        await prune(store, keep=1)
+        assert await left(store) == [6]
 
     asyncio.run(main())
 

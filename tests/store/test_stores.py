@@ -11,7 +11,7 @@ import sys
 import textwrap
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit.errors import LogUnreadable, RunNotFound, SequenceConflict, StoreError
@@ -154,6 +154,7 @@ def test_an_unknown_run_and_an_ambiguous_prefix_are_told(store):
     asyncio.run(main())
 
 
+@settings(deadline=None, max_examples=50)
 @given(data=st.binary(max_size=2000))
 def test_a_blob_comes_back_by_its_hash(data, tmp_path_factory):
     async def main():

@@ -39,6 +39,20 @@ class Array:
         return [1, 2]
 
 
+class Number:
+    """A number as mpmath has it: no float, but it becomes one."""
+
+    def __float__(self):
+        return 1.25
+
+
+class Index(Number):
+    """A whole number of somebody's."""
+
+    def __index__(self):
+        return 7
+
+
 def log_of(value):
     @tool
     async def give():
@@ -60,6 +74,7 @@ def log_of(value):
         ([Model(x=1), Data(2)], '[{"x":1},{"x":2}]'),
         (Array(), "[1,2]"),
         ({"a": Array()}, '{"a":[1,2]}'),
+        ({"a": Number(), "b": [Index()]}, '{"a":1.25,"b":[7]}'),
         (Path("a/b.txt"), '"a/b.txt"'),
     ],
 )

@@ -193,6 +193,20 @@ def test_the_policy_refuses_markup_and_scripts_even_if_the_page_had_a_hole(chrom
     assert wanted - set(refused) == set()
 
 
+def test_a_long_question_is_folded_and_opens_in_its_own_column(chromium, page):
+    async def steps(tab):
+        more = tab.locator(".more").first
+        text = tab.locator(".asked").first
+        before, button = await text.bounding_box(), await more.bounding_box()
+        await more.click()
+        return before, button, await text.bounding_box(), await more.inner_text()
+
+    before, button, after, words = chromium.look(page, steps)
+    assert button["x"] == before["x"]
+    assert after["height"] > before["height"]
+    assert words == "Show less"
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_hostile_content_fits_a_phone(chromium, page, theme):
     async def steps(tab):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentkit_sandbox.base import SandboxUnavailable
-from agentkit_sandbox.docker import api_of, connect, present, translated
+from agentkit_sandbox.daemon import api_of, connect, present, translated
 from agentkit_sandbox.settings import may_install
 
 if TYPE_CHECKING:

@@ -13,19 +13,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentkit_sandbox.base import SandboxUnavailable
-from agentkit_sandbox.docker import connect, present, translated
+from agentkit_sandbox.daemon import connect, present, translated
 from agentkit_sandbox.image import base
 from agentkit_sandbox.image.base import Report, Way
+from agentkit_sandbox.support import MACHINES, support
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 REPOSITORY: Final = "agentkit-sandbox"
+DERIVED: Final = "agentkit-sandbox-with"  # with packages on top, see derived.py
 FILES: Final = ("Dockerfile", "requirements.txt", "setup.py")
 BUILD_SECONDS: Final = 1800.0
 FONT_PACKAGE, FONT = "pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"
@@ -74,9 +77,8 @@ def build(
         report(f"The sandbox image {name} is already built.")
         return name
     origin = base.obtain(client, report, way, mirror)
-    version = _python_of(client, origin)
     with tempfile.TemporaryDirectory(prefix="agentkit-image-") as folder:
-        _fill(client, Path(folder), version, report)
+        _fill(client, Path(folder), origin, report)
         report(f"Building {name} without a network.")
         with translated("The sandbox image was not built"):
             client.images.build(
@@ -99,11 +101,14 @@ def remove_outdated(client: DockerClient) -> list[str]:
     """Remove the sandbox images of other versions of this package; return their names."""
     removed: list[str] = []
     with translated("Outdated sandbox images could not be removed"):
-        for image in client.images.list(name=REPOSITORY):
-            for name in image.tags:
-                if name.startswith(f"{REPOSITORY}:") and name != image_name():
-                    client.images.remove(name)
-                    removed.append(name)
+        # Those on top come first: an image that another is made of cannot go.
+        for repository in (DERIVED, REPOSITORY):
+            for image in client.images.list(name=repository):
+                current = image.labels.get("agentkit.base") == image_name()
+                for name in image.tags:
+                    if name.startswith(f"{repository}:") and name != image_name() and not current:
+                        client.images.remove(name)
+                        removed.append(name)
     return removed
 
 
@@ -113,10 +118,15 @@ def check() -> tuple[bool, str]:
         client = connect()
         if not is_built(client):
             return False, "The sandbox image is missing. Run `agentkit sandbox build`."
-        version = cast("Any", client.version()).get("Version")
+        with translated("The Docker daemon did not say what it can"):
+            info = cast("Any", client).info()
     except SandboxUnavailable as error:
         return False, str(error)
-    return True, f"Docker {version}, image {image_name()}"
+    found = support(info)
+    if found.refusal is not None:
+        return False, f"No sandbox can run on this Docker daemon: {found.refusal}."
+    version = info.get("ServerVersion")
+    return True, f"Docker {version} ({found.kind}), image {image_name()}"
 
 
 def _text(name: str) -> str:
@@ -139,29 +149,63 @@ def _python_of(client: DockerClient, origin: str) -> str:
     return bytes(output).decode().strip()
 
 
-def _fill(client: DockerClient, context: Path, version: str, report: Report) -> None:
+def _fill(client: DockerClient, context: Path, origin: str, report: Report) -> None:
     for name in FILES:
         (context / name).write_text(_text(name), "utf-8")
-    architecture = str(cast("Any", client.version()).get("Arch"))
+    report("Downloading numpy, pandas, matplotlib and a font for the base's Python (about 80 MB).")
+    download(client, origin, context / "lib", requirements().split())
+    _trim(context, context / "lib")
+
+
+def requirements() -> str:
+    """Return the libraries of the image, one requirement a line."""
+    lines = (line.partition("#")[0].strip() for line in _text("requirements.txt").splitlines())
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def download(
+    client: DockerClient,
+    image: str,
+    target: Path,
+    packages: Sequence[str],
+    constraints: Path | None = None,
+) -> None:
+    """Put wheels for the Python of an image, and what they need, into a folder, unpacked.
+
+    Args:
+        client: the daemon that has the image.
+        image: what the packages are for.
+        target: the folder.
+        packages: requirements; none can be an option of pip, see `derived.normal`.
+        constraints: file of versions that what they need has to have.
+
+    Raises:
+        SandboxUnavailable: one cannot be had for that Python and machine.
+    """
+    version = _python_of(client, image)
+    machine = str(cast("Any", client.version()).get("Arch"))
+    architecture = MACHINES.get(machine, machine)
     if architecture not in _PLATFORMS:
         raise SandboxUnavailable(
-            f"The sandbox has no libraries for {architecture!r}; use an x86-64 or arm64 daemon."
+            f"The sandbox has no libraries for {machine!r}; use an x86-64 or arm64 daemon."
         )
-    lib = context / "lib"
-    report(f"Downloading numpy, pandas, matplotlib and a font for Python {version} (about 80 MB).")
-    command = [*_pip(), "install", "--quiet", "--target", str(lib), "--no-compile"]
+    command = [*_pip(), "install", "--quiet", "--target", str(target), "--no-compile"]
     command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}"]
     for platform in _PLATFORMS[architecture]:
         command += ["--platform", platform]
-    command += ["--requirement", str(context / "requirements.txt")]
     command += ["--disable-pip-version-check", "--root-user-action=ignore", "--no-input"]
+    if constraints is not None:
+        command += ["--constraint", str(constraints)]
     done = subprocess.run(  # noqa: S603 (our own interpreter's pip, no shell)
-        command, check=False, capture_output=True, text=True, timeout=BUILD_SECONDS
+        [*command, "--", *packages],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
     )
     if done.returncode != 0:
         last = " ".join(done.stderr.strip().splitlines()[-3:])[:400]
         raise SandboxUnavailable(f"The sandbox's libraries could not be downloaded: {last}")
-    _trim(context, lib)
 
 
 def _pip() -> list[str]:

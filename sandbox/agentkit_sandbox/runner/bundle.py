@@ -15,9 +15,14 @@ MODULES: Final = (
     "runner.files",
     "runner.figures",
     "runner.trace",
+    "runner.confine",
     "runner.call",
     "runner.kernel",
+    "runner.shell",
     "runner.child",
+    "runner.streams",
+    "runner.transfer",
+    "runner.verdict",
     "runner.supervisor",
 )
 MAX_ARGUMENT: Final = 128 * 1024 - 1  # Linux: MAX_ARG_STRLEN, with its final zero byte

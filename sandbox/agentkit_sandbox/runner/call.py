@@ -1,4 +1,4 @@
-"""A program that is running, and what it has printed so far."""
+"""A program or a command that is running, and what it has printed so far."""
 
 from __future__ import annotations
 
@@ -36,14 +36,18 @@ class Output:
 
 
 class Call:
-    """A program that is running.
+    """A program or a command that is running.
 
     Attributes:
+        shell: whether it is a command.
+        fresh: how the kernel before this call had died, or "".
         over: "timeout" or "cancelled" once it has been told to stop.
     """
 
-    def __init__(self, number: int, header: dict[str, Any], cap: int) -> None:
+    def __init__(self, number: int, header: dict[str, Any], cap: int, fresh: str) -> None:
         self.number = number
+        self.shell = header["op"] == "shell"
+        self.fresh = fresh
         self.nonce = str(header["nonce"])
         self.token = os.urandom(8).hex()
         self.start = time.monotonic()
@@ -51,6 +55,7 @@ class Call:
         self.over: str | None = None
         self.kill_at = 0.0
         self.interrupt_at = 0.0
+        self.interrupts = 0
         self.output = {"stdout": Output(cap), "stderr": Output(cap)}
         self.before: dict[str, files.Stamp] = {}
         self.kills_before = 0

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
+
+from agentkit_sandbox.protocol import MAX_PIECE
 
 MAX_ENTRIES = 4096
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -21,18 +24,19 @@ class Caps(NamedTuple):
     total: int
 
 
-class Found(NamedTuple):
-    """A changed file: its bytes, or the reason why it stays inside."""
-
-    name: str
-    size: int
-    data: bytes | None
-    reason: str = ""
+class Unreadable(Exception):
+    """A file cannot leave; the text says why."""
 
 
 def open_folder(path: str) -> int:
     """Return a descriptor of the folder, so that nothing can take its place later."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def unlock(folder: int) -> None:
+    """Open the folder to its owner again, whom a program may have locked out."""
+    with suppress(OSError):
+        os.fchmod(folder, 0o700)
 
 
 def snapshot(folder: int) -> dict[str, Stamp]:
@@ -58,43 +62,33 @@ def stamp(found: os.stat_result) -> Stamp:
     return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def changed(folder: int, before: dict[str, Stamp], caps: Caps) -> Iterator[Found]:
-    """Yield the files that are new or changed since `before`, within the caps, oldest first."""
+def changed(folder: int, before: dict[str, Stamp]) -> list[tuple[str, int]]:
+    """Return name and size of the files that are new or changed since `before`, oldest first."""
     after = snapshot(folder)
     names = [name for name, mark in after.items() if before.get(name) != mark]
     names.sort(key=lambda name: (after[name][2], name))
-    sent = total = 0
-    for name in names:
-        size = after[name][1]
-        if size > caps.each:
-            yield Found(name, size, None, f"larger than {caps.each} bytes")
-        elif sent >= caps.files:
-            yield Found(name, size, None, f"more than {caps.files} files in one call")
-        elif total + size > caps.total:
-            yield Found(name, size, None, f"more than {caps.total} bytes in one call")
-        else:
-            data = _read(folder, name, min(caps.each, caps.total - total))
-            if data is None:
-                yield Found(name, size, None, "no regular file that could be read")
-            else:
-                sent, total = sent + 1, total + len(data)
-                yield Found(name, len(data), data)
+    return [(name, after[name][1]) for name in names]
 
 
-def _read(folder: int, name: str, most: int) -> bytes | None:
-    """Read a regular file, or return None: it may have become something else by now."""
+def read(folder: int, name: str, most: int) -> Iterator[bytes]:
+    """Yield the pieces of a regular file directly in the folder.
+
+    Raises:
+        OSError: it is gone, a link, or cannot be read.
+        Unreadable: it is no regular file, has more than `most` bytes, or changes meanwhile.
+    """
+    descriptor = os.open(name, _READ, dir_fd=folder)
     try:
-        descriptor = os.open(name, _READ, dir_fd=folder)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            pieces: list[bytes] = []
-            while most > 0 and (piece := file.read(min(most, 1 << 20))):
-                pieces.append(piece)
-                most -= len(piece)
-        except OSError:
-            return None
-    return b"".join(pieces)
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise Unreadable("no regular file")
+        if before.st_size > most:
+            raise Unreadable(f"larger than {most} bytes")
+        left = before.st_size
+        while left and (piece := os.read(descriptor, min(left, MAX_PIECE))):
+            left -= len(piece)
+            yield piece
+        if stamp(os.fstat(descriptor)) != stamp(before):
+            raise Unreadable("it was changed while it was read")
+    finally:
+        os.close(descriptor)

@@ -15,12 +15,11 @@ import signal
 import sys
 import types
 from contextlib import suppress
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final, Literal, NoReturn
 
 from agentkit_sandbox.protocol import Frame, FrameBuffer, encode
-from agentkit_sandbox.runner import figures, seccomp, trace
+from agentkit_sandbox.runner import confine, figures, trace
 
 MAX_VALUE: Final = 20_000
 CHANNEL, STDIN, STDOUT, STDERR = 3, 0, 1, 2
@@ -39,16 +38,17 @@ class Console(io.TextIOWrapper):
         super().__init__(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
-def start(channel: int, stdout: int, stderr: int) -> NoReturn:
+def start(internet: bool, channel: int, stdout: int, stderr: int) -> NoReturn:  # noqa: FBT001 (by partial)
     """Become the kernel in a process that was just forked; never returns.
 
     Args:
+        internet: whether it may have sockets of the internet's families.
         channel: socket to the supervisor.
         stdout: pipe for what the program prints.
         stderr: pipe for what it complains about.
     """
     try:
-        _confine(channel, stdout, stderr)
+        _confine(channel, stdout, stderr, internet=internet)
         Kernel().serve()
     except BaseException as error:  # noqa: BLE001 (nothing may return into the supervisor's code)
         with suppress(BaseException):
@@ -57,11 +57,9 @@ def start(channel: int, stdout: int, stderr: int) -> NoReturn:
         os._exit(97)
 
 
-def _confine(channel: int, stdout: int, stderr: int) -> None:
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _confine(channel: int, stdout: int, stderr: int, *, internet: bool) -> None:
     # SIGXFSZ and SIGPIPE stay ignored, as Python sets them: a limit then raises OSError here.
-    os.setsid()
+    confine.leave_supervisor()
     high = [os.dup(fd) for fd in (channel, stdout, stderr)]  # out of the way of the targets
     high = [_above(fd) for fd in high]
     os.dup2(high[0], CHANNEL, inheritable=False)
@@ -69,11 +67,7 @@ def _confine(channel: int, stdout: int, stderr: int) -> None:
         os.dup2(source, target)
         os.dup2(source, kept, inheritable=False)
     os.closerange(FIRST_FOREIGN, os.sysconf("SC_OPEN_MAX"))
-    # Only now: a process that can be looked into must not hold the control descriptors. And
-    # oom_score_adj belongs to root while a process is not dumpable.
-    seccomp.set_dumpable(dumpable=True)
-    Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
-    seccomp.install()
+    confine.lock(internet=internet)  # only now that the control descriptors are closed
 
 
 def _above(descriptor: int) -> int:

@@ -11,32 +11,53 @@ from pathlib import Path
 from typing import Any
 
 _PASSES = 5
+_WITHIN = 1.0  # seconds
 
 
 def others(keep: int) -> list[int]:
-    """Return the ids of all processes but PID 1 and `keep`."""
-    found = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (each call)
-    return [pid for pid in found if pid not in (1, keep)]
+    """Return the ids of the processes that run beside PID 1 and `keep`."""
+    return [pid for pid in _listed() if pid not in (1, keep) and not _is_dead(pid)]
 
 
-def kill_strays(keep: int) -> bool:
+def _listed() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (each call)
+
+
+def _is_dead(pid: int) -> bool:
+    """Say whether a process only waits to be collected by its parent."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return True
+    # One whose first thread has ended looks dead as well, while its other threads run on.
+    return fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
+
+
+def kill_strays(keep: int) -> int | None:
     """Kill all processes but PID 1 and the kernel `keep`.
 
     Returns:
-        False where they multiply faster than they die: then `kill_all` is the way.
+        How many there were, or None where the kernel itself starts new ones without end: then
+        `kill_all` is the way.
     """
+    seen: set[int] = set()
     for _ in range(_PASSES):
-        strays = others(keep)
-        if not strays:
-            return True
-        for pid in strays:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.002)
-        reap(only=strays)
-    return False
+        if not (strays := others(keep)):
+            return len(seen)
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGSTOP)  # one sweep that no fork can outrun
+        until = time.monotonic() + _WITHIN
+        while strays and time.monotonic() < until:
+            seen.update(strays)
+            for pid in strays:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            reap(only=strays)
+            time.sleep(0.001)
+            strays = others(keep)
+        with suppress(ProcessLookupError):
+            os.kill(keep, signal.SIGCONT)
+    return None
 
 
 def kill_all() -> None:
@@ -46,7 +67,7 @@ def kill_all() -> None:
         with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
         reap()
-        if not others(0):
+        if _listed() == [1]:  # the dead that nobody collected count against the limit as well
             return
         time.sleep(0.002)
 
@@ -102,7 +123,9 @@ def facts() -> dict[str, Any]:
         "seccomp": status["Seccomp"].strip() == "2",
         "interfaces": sorted(line.split(":")[0].strip() for line in devices),
         "read_only": bool(os.statvfs("/").f_flag & os.ST_RDONLY),
-        "memory": _limit("memory.max", "memory/memory.limit_in_bytes"),
+        "memory": memory(),
+        "socket_memory": socket_memory(),
+        "terminals": Path("/dev/pts/ptmx").exists(),
         "pids": _limit("pids.max", "pids/pids.max"),
         "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         "file_bytes": resource.getrlimit(resource.RLIMIT_FSIZE)[1],
@@ -110,6 +133,17 @@ def facts() -> dict[str, Any]:
         "workspace_bytes": _size("/workspace"),
         "tmp_bytes": _size("/tmp"),  # noqa: S108 (a tmpfs of this container alone)
     }
+
+
+def socket_memory() -> int | None:
+    """Return how much the buffers of TCP and UDP sockets may take, bytes; None is unknown."""
+    # Version 2 counts them as memory, version 1 by themselves.
+    return _limit("memory.max", "memory/memory.kmem.tcp.limit_in_bytes")
+
+
+def memory() -> int | None:
+    """Return how much memory all processes may take, bytes; None is unlimited or unknown."""
+    return _limit("memory.max", "memory/memory.limit_in_bytes")
 
 
 def _limit(*names: str) -> int | None:

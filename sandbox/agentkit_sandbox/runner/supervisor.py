@@ -1,4 +1,4 @@
-"""PID 1 of a sandbox: starts kernels, runs calls with a deadline, brings output and files out.
+"""PID 1 of a sandbox: runs programs and commands with a deadline, brings output and files out.
 
 One thread, one loop. Its standard input and output are the channel to the host; when the input
 ends, the host is gone and so is the sandbox.
@@ -17,9 +17,11 @@ from types import FrameType
 from typing import Any, Final, NoReturn
 
 from agentkit_sandbox.protocol import Frame, FrameBuffer, ProtocolFault, encode
-from agentkit_sandbox.runner import figures, files, kernel, processes, seccomp
+from agentkit_sandbox.runner import figures, files, kernel, processes, seccomp, verdict
 from agentkit_sandbox.runner.call import Call
-from agentkit_sandbox.runner.child import KernelProcess
+from agentkit_sandbox.runner.child import KernelProcess, ShellProcess, Worker
+from agentkit_sandbox.runner.streams import Streams
+from agentkit_sandbox.runner.transfer import Transfers
 
 GRACE: Final = 1.0  # seconds between the interrupt and the kill
 REPEAT: Final = (
@@ -27,7 +29,8 @@ REPEAT: Final = (
 )
 HELLO_WITHIN: Final = 60.0  # seconds; a host that died at once never says a word
 UP_WITHIN: Final = 5.0  # seconds
-PIECE: Final = 64 * 1024
+PIECE: Final = 256 * 1024
+MAX_DETAIL: Final = 1000
 
 
 class Supervisor:
@@ -47,12 +50,16 @@ class Supervisor:
         self._folder = files.open_folder(kernel.WORKSPACE)
         self._caps = files.Caps(0, 0, 0)
         self._output_cap = 0
+        self._internet = False
         self._idle = HELLO_WITHIN
         self._heard = time.monotonic()
+        self._transfers = Transfers(self._folder, self._tell)
+        self._streams = Streams(self._poll, self._tell)
         self._kernel: KernelProcess | None = None
+        self._shell: ShellProcess | None = None
         self._call: Call | None = None
         self._calls = 0
-        self._lost = False  # the kernel died between two calls
+        self._lost = ""  # how the kernel died while no program ran in it
 
     # the loop
 
@@ -64,12 +71,14 @@ class Supervisor:
             self._on_time()
 
     def _wait(self) -> float:
-        now, call = time.monotonic(), self._call
+        call = self._call
         if call is None:
-            return max(0.0, self._heard + self._idle - now)
-        if call.over is None:
-            return max(0.0, call.deadline - now)
-        return max(0.0, min(call.kill_at, call.interrupt_at) - now)
+            until = self._heard + self._idle
+        elif call.over is None:
+            until = call.deadline
+        else:
+            until = min(call.kill_at, call.interrupt_at)
+        return max(0.0, min(until, self._streams.resume_at) - time.monotonic())
 
     def _on_ready(self, descriptor: int) -> None:
         current = self._kernel
@@ -81,10 +90,11 @@ class Supervisor:
             self._on_death()
         elif current is not None and descriptor == current.channel:
             self._on_kernel(current)
-        elif current is not None and descriptor in current.streams:
-            self._on_output(current, descriptor)
+        elif descriptor in self._streams:
+            self._streams.read(descriptor, self._call)
 
     def _on_time(self) -> None:
+        self._streams.resume()
         now, call = time.monotonic(), self._call
         if call is None:
             if now >= self._heard + self._idle:
@@ -93,12 +103,20 @@ class Supervisor:
         if call.over is None and now >= call.deadline:
             self._stop(call, "timeout")
         if call.over is not None and now >= call.kill_at:
-            self._finish(call, call.over, lost=True)
+            self._finish(call, call.over, lost=not call.shell)
         elif call.over is not None and now >= call.interrupt_at:
             call.interrupt_at = now + REPEAT
-            if self._kernel is not None and self._kernel.alive:
-                with suppress(OSError):  # the group, as a terminal's Ctrl-C
-                    os.killpg(self._kernel.pid, signal.SIGINT)
+            self._interrupt(call)
+
+    def _interrupt(self, call: Call) -> None:
+        worker = self._shell if call.shell else self._kernel
+        if worker is None or not worker.alive:
+            return
+        call.interrupts += 1
+        if call.interrupts == 2 and not call.shell:
+            processes.kill_strays(worker.pid)  # a bomb leaves its parent no time to see the first
+        with suppress(OSError):  # the group, as a terminal's Ctrl-C
+            os.killpg(worker.pid, signal.SIGINT)
 
     def _stop(self, call: Call, reason: str) -> None:
         now = time.monotonic()
@@ -115,21 +133,27 @@ class Supervisor:
             self._on_request(frame)
 
     def _on_request(self, frame: Frame) -> None:
-        operation = frame.header.get("op")
-        if operation == "hello":
-            self._hello(frame.header)
-        elif operation == "exec":
-            self._begin(frame)
-        elif operation == "cancel":
-            if self._call is not None and self._call.nonce == frame.header.get("nonce"):
+        operation, nonce = frame.header.get("op"), frame.header.get("nonce")
+        if operation == "cancel":  # one that comes too late is for a call that is over
+            if self._call is not None and self._call.nonce == nonce and self._call.over is None:
                 self._stop(self._call, "cancelled")
-        elif operation == "reset":
-            self._renew()
-            self._tell({"op": "reset", "nonce": frame.header.get("nonce")})
-        elif operation == "ping":
-            self._tell({"op": "pong", "nonce": frame.header.get("nonce")})
-        else:
-            raise ProtocolFault(f"Unknown operation {operation!r}.")
+            return
+        if self._call is not None:
+            raise ProtocolFault(f"A request {operation!r} came while a call was running.")
+        match operation:
+            case "hello":
+                self._hello(frame.header)
+            case "exec" | "shell":
+                self._begin(frame)
+            case "put" | "get" | "list":
+                self._transfers.answer(frame)
+            case "reset":
+                self._renew()
+                self._tell({"op": "reset", "nonce": nonce})
+            case "ping":
+                self._tell({"op": "pong", "nonce": nonce})
+            case _:
+                raise ProtocolFault(f"Unknown operation {operation!r}.")
 
     def _hello(self, header: dict[str, Any]) -> None:
         self._caps = files.Caps(*(int(number) for number in header["artifacts"]))
@@ -137,10 +161,16 @@ class Supervisor:
         loaded = preload(header["preload"])
         seccomp.set_dumpable(dumpable=False)
         self._idle = float(header["idle"])
+        found = processes.facts()
+        # Sockets whose buffers nobody counts could take the host's memory, even to oneself.
+        counted = 0 < (found["socket_memory"] or 0) <= (found["memory"] or 0)
+        self._internet = bool(header["network"]) or counted
+        if not self._internet:
+            found["socket_memory"] = 0
         self._renew()
         python = ".".join(str(part) for part in sys.version_info[:3])
         ready = {"op": "ready", "nonce": header["nonce"], "python": python, "preloaded": loaded}
-        self._tell(ready | {"facts": processes.facts()})
+        self._tell(ready | {"facts": found})
         self._heard = time.monotonic()
 
     def _tell(self, header: dict[str, Any], body: bytes = b"") -> None:
@@ -151,44 +181,32 @@ class Supervisor:
     # one call
 
     def _begin(self, frame: Frame) -> None:
-        if self._call is not None:
-            raise ProtocolFault("A call began while another was running.")
+        self._on_death()
+        fresh, self._lost = self._lost, ""
         if self._kernel is None or not self._kernel.alive:
             self._renew()
         assert self._kernel is not None
+        self._streams.drain(self._kernel, None)  # a thread printed it after the last call
         self._calls += 1
-        self._drain(self._kernel)  # what a thread printed after the last call belongs to no call
-        call = self._call = Call(self._calls, frame.header, self._output_cap)
+        call = self._call = Call(self._calls, frame.header, self._output_cap, fresh)
+        files.unlock(self._folder)
         call.before = files.snapshot(self._folder)
         call.kills_before = processes.out_of_memory_kills()
+        if call.shell:
+            self._begin_shell(call, frame.body)
+            return
         request = {"op": "run", "call": call.number, "token": call.token}
         if not self._kernel.send(request, frame.body):
             self._finish(call, "crashed", lost=True)
 
-    def _on_output(self, current: KernelProcess, descriptor: int) -> None:
+    def _begin_shell(self, call: Call, command: bytes) -> None:
         try:
-            data = os.read(descriptor, PIECE)
-        except BlockingIOError:
+            self._shell = ShellProcess(command, internet=self._internet)
+        except OSError as error:  # threads of the kernel may hold all that the limit allows
+            why = f"no process could be started: {os.strerror(error.errno or 0).lower()}"
+            self._finish(call, "error", lost=False, detail=why)
             return
-        if not data:
-            self._poll.unregister(descriptor)
-        elif self._call is not None:
-            name = current.streams[descriptor]
-            if head := self._call.output[name].take(data):
-                self._tell({"op": "output", "nonce": self._call.nonce, "stream": name}, head)
-
-    def _drain(self, current: KernelProcess) -> None:
-        """Read what is in the pipes now; at most what fits into them, so that none floods us."""
-        for descriptor, name in current.streams.items():
-            for _ in range(4):
-                try:
-                    data = os.read(descriptor, PIECE)
-                except OSError:
-                    break
-                if not data:
-                    break
-                if self._call is not None and (head := self._call.output[name].take(data)):
-                    self._tell({"op": "output", "nonce": self._call.nonce, "stream": name}, head)
+        self._streams.add(self._shell)
 
     def _on_kernel(self, current: KernelProcess) -> None:
         call = self._call
@@ -201,95 +219,89 @@ class Supervisor:
             data, frames = b"", []
         if not data:
             self._poll.unregister(current.channel)
-            if call is not None:
+            if call is not None and not call.shell:
                 self._finish(call, call.over or "crashed", lost=True)
             else:
-                self._lost, current.alive = True, False
+                self._lost, current.alive = verdict.death(current), False
             return
         for frame in frames:
             running, header = self._call, frame.header  # each frame may end the call
             if running is not None and header.get("token") == running.token:
-                self._finish(running, _status(running, header), lost=False, result=header)
+                status = verdict.of_program(running, header)
+                self._finish(running, status, lost=False, result=header)
 
     def _on_death(self) -> None:
         dead = processes.reap()
-        current = self._kernel
-        if current is None or current.pid not in dead:
-            return
-        current.alive, current.status = False, dead[current.pid]
-        if self._call is not None:
-            self._on_kernel(current)  # its last words may be a result
-        if self._kernel is not current:
-            return
-        call = self._call
-        if call is None:
-            self._lost = True
-        else:
-            self._finish(call, call.over or "crashed", lost=True)
+        current, command = self._kernel, self._shell
+        if current is not None and current.pid in dead:
+            current.alive, current.status = False, dead[current.pid]
+            call = self._call
+            if call is None or call.shell:
+                self._lost = verdict.death(current)
+            else:
+                self._on_kernel(current)  # its last words may be a result
+                if self._call is call:
+                    self._finish(call, call.over or "crashed", lost=True)
+        if command is not None and command.pid in dead and self._call is not None:
+            command.alive, command.status = False, dead[command.pid]
+            self._finish(self._call, verdict.of_command(self._call, command), lost=False)
 
     def _finish(
-        self, call: Call, status: str, *, lost: bool, result: dict[str, Any] | None = None
+        self,
+        call: Call,
+        status: str,
+        *,
+        lost: bool,
+        result: dict[str, Any] | None = None,
+        detail: str = "",
     ) -> None:
-        assert self._kernel is not None
+        """End a call: kill what it left, send what it made, say how it went.
+
+        Args:
+            call: the call that is running.
+            status: how it ended.
+            lost: whether its kernel is dead, or has to die.
+            result: the kernel's answer, as far as there is one.
+            detail: why it ended, where the supervisor knows better than the processes do.
+        """
+        current, command = self._kernel, self._shell
+        assert current is not None
         seconds = time.monotonic() - call.start
-        detail = ""
-        if lost:
-            detail = self._cause(call, status)
+        worker: Worker = command or current
+        killed = worker.alive if command is not None else lost
+        details = [detail or verdict.cause(call, status, worker, killed=killed)]
+        strays = None if lost else processes.kill_strays(current.pid)
+        if strays is None:
             processes.kill_all()
-            self._drain(self._kernel)
-        else:
-            calm = processes.kill_strays(self._kernel.pid)
-            self._drain(self._kernel)
-            if not calm:
-                processes.kill_all()
-                lost, detail = True, "its processes multiplied and all had to be killed"
-        done: dict[str, Any] = {
-            "op": "done",
-            "nonce": call.nonce,
-            "status": status,
-            "seconds": seconds,
-        }
-        done |= {"detail": detail, "state_lost": lost or self._lost, "dropped": self._tails(call)}
-        done |= {"value": _text(result, "value"), "error": _text(result, "error")}
-        done["skipped"] = self._send_files(call)
-        self._call, self._lost = None, False
+        if not lost and call.over is None:
+            details.append(verdict.of_strays(strays))
+        if command is not None and current.alive and current.has_ended():
+            self._lost = verdict.death(current)
+        if not current.alive and not lost:
+            details.append(f"the session's Python had ended: {self._lost}")
+        if call.fresh:
+            details.append(f"it ran in a fresh Python, the one before had ended: {call.fresh}")
+        lost = lost or strays is None or not current.alive
+        done: dict[str, Any] = {"op": "done", "nonce": call.nonce, "status": status}
+        done |= {"seconds": seconds}
+        done |= {"state_lost": lost or bool(call.fresh)}
+        done |= {"detail": "; ".join(filter(None, details))[:MAX_DETAIL]}
+        done |= verdict.answer(call, result, command)
+        for each in (current, command):
+            if each is not None:
+                self._streams.drain(each, call)
+        self._streams.finish(call, self._output_cap)
+        files.unlock(self._folder)
+        done["skipped"] = self._transfers.send_changed(call.nonce, call.before, self._caps)
+        self._call, self._lost = None, ""
+        if command is not None:
+            self._streams.remove(command)
+            command.close()
+            self._shell = None
         if lost:
             self._renew()
         self._heard = time.monotonic()
         self._tell(done)
-
-    def _cause(self, call: Call, status: str) -> str:
-        if status != "crashed":
-            return "it ignored the interrupt and was killed"
-        if processes.out_of_memory_kills() > call.kills_before:
-            return "out of memory"
-        current = self._kernel
-        if current is None or not current.await_death():
-            return "it closed the channel of its own process"
-        if os.WIFSIGNALED(current.status):
-            return f"killed by {signal.Signals(os.WTERMSIG(current.status)).name}"
-        return f"the Python process ended itself with code {os.WEXITSTATUS(current.status)}"
-
-    def _tails(self, call: Call) -> dict[str, int]:
-        dropped: dict[str, int] = {}
-        for name, output in call.output.items():
-            tail, missing = output.tail(self._output_cap)
-            if missing:
-                dropped[name] = missing
-            if tail:
-                header = {"op": "output", "nonce": call.nonce, "stream": name, "missing": missing}
-                self._tell(header, tail)
-        return dropped
-
-    def _send_files(self, call: Call) -> list[list[str]]:
-        skipped: list[list[str]] = []
-        for found in files.changed(self._folder, call.before, self._caps):
-            name = found.name.encode("utf-8", "replace").decode()
-            if found.data is not None:
-                self._tell({"op": "artifact", "nonce": call.nonce, "name": name}, found.data)
-            elif len(skipped) < 20:
-                skipped.append([name, found.reason])
-        return skipped
 
     # kernels
 
@@ -297,15 +309,16 @@ class Supervisor:
         """Replace the kernel by a fresh one, forked from the preloaded libraries."""
         if self._kernel is not None:
             processes.kill_all()
+            self._streams.remove(self._kernel)
             self._kernel.close()  # closing takes the descriptors out of the poll, too
-        current = self._kernel = KernelProcess()
+        current = self._kernel = KernelProcess(internet=self._internet)
         select.select([current.channel], [], [], UP_WITHIN)
         hello = _rest(current.channel)
         if [frame.header.get("op") for frame in current.buffer.feed(hello)] != ["up"]:
             words = b"".join(_rest(descriptor) for descriptor in current.streams)
             fail(f"No kernel could be started: {words.decode('utf-8', 'replace')}")
-        for descriptor in (current.channel, *current.streams):
-            self._poll.register(descriptor, select.EPOLLIN)
+        self._poll.register(current.channel, select.EPOLLIN)
+        self._streams.add(current)
 
 
 def _rest(descriptor: int) -> bytes:
@@ -317,18 +330,6 @@ def _rest(descriptor: int) -> bytes:
 
 def _notice(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: a handler must be there for the signal to reach the wake-up descriptor."""
-
-
-def _status(call: Call, header: dict[str, Any]) -> str:
-    """Say how a call ended whose kernel still answers; the kernel is not believed on the clock."""
-    if call.over is not None:
-        return call.over
-    return "ok" if header.get("status") == "ok" else "error"
-
-
-def _text(result: dict[str, Any] | None, key: str) -> str | None:
-    value = (result or {}).get(key)
-    return value[:40_000] if isinstance(value, str) else None
 
 
 def preload(names: list[str]) -> list[str]:

@@ -6,11 +6,13 @@ import reprlib
 import sys
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 MAX_TEXT = 8_000
 MAX_USER_FRAMES = 12
+MAX_MEMBERS = 10
 _SIZED = (list, tuple, dict, set, frozenset)
+_TEXT = (str, bytes, bytearray)
 
 
 def clip(text: str, most: int) -> str:
@@ -25,12 +27,37 @@ def show_value(value: Any, most: int) -> str:
     """Return `repr(value)`, at most about `most` characters, without building a huge one."""
     if isinstance(value, (str, bytes, bytearray)) and len(value) > most:
         return f"{value[:most]!r} … ({len(value)} in all)"
-    if type(value) in _SIZED and len(value) > 500:
+    if type(value) in _SIZED and not _fits(value, 20 * most):
+        shown = 100 if len(value) > 500 else 10  # a short one is nested
         short = reprlib.Repr()
-        short.maxlist = short.maxtuple = short.maxset = short.maxfrozenset = 100
-        short.maxdict, short.maxstring, short.maxother = 100, 500, 500
-        return clip(f"{short.repr(value)} ({len(value)} items)", most)
+        short.maxlist = short.maxtuple = short.maxset = short.maxfrozenset = shown
+        short.maxdict, short.maxstring, short.maxother = shown, 500, 500
+        return clip(f"{short.repr(value)} … ({len(value)} items)", most)
     return clip(repr(value), most)
+
+
+def _fits(value: Any, room: int) -> bool:
+    """Say whether the text of nested built-in values has at most about `room` characters."""
+    return _room(value, room, set()) >= 0
+
+
+def _room(value: Any, room: int, around: set[int]) -> int:
+    """Return what is left of `room` after a value; below 0 is too little."""
+    kind = cast("type[object]", type(value))
+    if kind in _TEXT:
+        return room - len(value)
+    if kind not in _SIZED or id(value) in around:  # one that contains itself is short
+        return room - 1
+    room -= 2 + 2 * len(value)
+    if room < 0 or len(around) > 50:
+        return -1
+    around.add(id(value))
+    inner: Any = (*value, *value.values()) if kind is dict else value
+    for each in inner:
+        if (room := _room(each, room, around)) < 0:
+            break
+    around.discard(id(value))
+    return room
 
 
 def describe(error: BaseException, files: dict[str, str]) -> str:
@@ -43,11 +70,28 @@ def describe(error: BaseException, files: dict[str, str]) -> str:
     lines = ["Traceback (most recent call last):"]
     lines += _frames(error.__traceback__, files)
     final = traceback.format_exception_only(type(error), error)
+    if isinstance(error, BaseExceptionGroup):
+        final += _members(cast("BaseExceptionGroup[BaseException]", error), files)
     for cause, words in ((error.__cause__, "caused by"), (error.__context__, "while handling")):
         if cause is not None and not (words == "while handling" and error.__suppress_context__):
             final.append(f"({words} {type(cause).__name__}: {_first_line(cause)})\n")
             break
     return clip("\n".join(lines) + "\n" + "".join(final).rstrip("\n"), MAX_TEXT)
+
+
+def _members(group: BaseExceptionGroup[BaseException], files: dict[str, str]) -> list[str]:
+    """Say in a line each what the errors of a group are, and where in the user's code they rose."""
+    lines: list[str] = []
+    for each in group.exceptions[:MAX_MEMBERS]:
+        mine = [
+            f" ({frame.f_code.co_filename[1:-1]}, line {number})"
+            for frame, number in traceback.walk_tb(each.__traceback__)
+            if frame.f_code.co_filename in files
+        ]
+        lines.append(f"  - {type(each).__name__}: {_first_line(each)}{''.join(mine[-1:])}\n")
+    if len(group.exceptions) > MAX_MEMBERS:
+        lines.append(f"  - … {len(group.exceptions) - MAX_MEMBERS} more\n")
+    return lines
 
 
 def _first_line(error: BaseException) -> str:

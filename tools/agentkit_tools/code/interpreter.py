@@ -2,173 +2,124 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Final
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Literal
 
-from pydantic import Field
-
-from agentkit.tool import Artifact, Tool, ToolContext, ToolResult, tool
+from agentkit.tool import Tool
 from agentkit_sandbox import (
     Backend,
+    BubblewrapBackend,
     DockerBackend,
-    PolicyNotInForce,
-    Sandbox,
-    SandboxLost,
+    LocalBackend,
     SandboxPolicy,
-    SandboxUnavailable,
 )
-from agentkit_tools.code.report import describe
+from agentkit_tools.code.inputs import Inputs
+from agentkit_tools.code.session import CodeSession
 
-MAX_SECONDS: Final = 600
-CUT_OFF: Final = (
-    "(The call before this one was cut off with its sandbox: variables and files from before it "
-    "are gone.)"
-)
 DEFAULT_POLICY: Final = SandboxPolicy()
+
+Isolation = Literal["docker", "bwrap"]
 
 
 class CodeInterpreter:
-    """Python in a hardened container without a network, one for each run.
+    """Python and a shell in a sandbox of its own for each run: `execute_code` and `run_shell`.
 
-    Where no container can be had, the tool says so to the model and nothing is run: there is no
-    way around the sandbox.
+    Where no sandbox can be had, the tools say so to the model and nothing is run: there is no
+    way around the sandbox but the one that is asked for by its name.
 
     Args:
-        policy: what a sandbox may use.
-        backend: where sandboxes come from; by default the Docker daemon that DOCKER_HOST names.
+        packages: Python packages beyond numpy, pandas and matplotlib, such as ["polars"]; they
+            are checked against an allow-list, and the image with them is built once.
+        policy: what a sandbox may use: memory, time, network, image.
+        isolation: "docker": a hardened container. "bwrap": namespaces by bubblewrap on this
+            machine, without a limit on all memory together, without images and packages.
+        unsafe_local: run code as this user, without any sandbox. It may read, change and send
+            everything that the user may.
+        backend: where sandboxes come from instead, such as a `Pool` that many runs share.
+        documents: folder of files that the model may have put into the sandbox, each by its path
+            below the folder: what `Documents` calls the document's id.
         prewarm: start the sandbox in the background when a run opens, while the model thinks;
             False starts it at the first call.
-        max_characters: how much of one result the model reads; long output keeps its head and
-            tail.
+
+    Raises:
+        ValueError: two of these contradict each other.
+        NotADirectoryError: there is no such folder of documents.
     """
 
     def __init__(
         self,
         *,
+        packages: Sequence[str] = (),
         policy: SandboxPolicy = DEFAULT_POLICY,
+        isolation: Isolation = "docker",
+        unsafe_local: bool = False,
         backend: Backend | None = None,
+        documents: str | Path | None = None,
         prewarm: bool = True,
-        max_characters: int = 16_000,
     ) -> None:
-        self._policy = policy
+        if isolation not in ("docker", "bwrap"):
+            raise ValueError(f'isolation={isolation!r}: give "docker" or "bwrap".')
+        if (unsafe_local or isolation != "docker") and (backend is not None or packages):
+            raise ValueError("packages and backend belong to Docker: leave them out.")
+        if unsafe_local and isolation != "docker":
+            raise ValueError("Give isolation or unsafe_local, not both.")
+        self._policy = replace(policy, packages=tuple(packages)) if packages else policy
+        self._isolation = isolation
+        self._unsafe_local = unsafe_local
         self._backend = backend
+        self._documents = None if documents is None else Path(documents).resolve()
+        if self._documents is not None and not self._documents.is_dir():
+            raise NotADirectoryError(f"CodeInterpreter: no folder at {str(self._documents)!r}.")
         self._prewarm = prewarm
-        self._max_characters = max_characters
 
     def open(self) -> AbstractAsyncContextManager[Sequence[Tool]]:
-        """Return a context manager that yields `execute_code`, with a session of its own."""
+        """Return a context manager that yields the tools, with a session of their own."""
         return self._open()
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[Sequence[Tool]]:
         # A back end for each run, because it belongs to the event loop it was used in.
-        backend = self._backend or DockerBackend()
-        session = CodeSession(backend, self._policy, self._max_characters)
+        backend = self._backend or self._own_backend()
+        session = CodeSession(backend, self._policy, Inputs(self._documents))
         try:
             if self._prewarm:
                 session.begin()
-            yield [session.execute_code]
+            around = self._surroundings()
+            yield [
+                replace(one, description=f"{one.description}\n\n{around}")
+                for one in (session.execute_code, session.run_shell)
+            ]
         finally:
             await session.close()
+            if backend is not self._backend:
+                await backend.close()
 
+    def _own_backend(self) -> Backend:
+        if self._unsafe_local:
+            return LocalBackend(unsafe_local=True)
+        return BubblewrapBackend() if self._isolation == "bwrap" else DockerBackend()
 
-class CodeSession:
-    """The state of one run: at most one live sandbox, replaced when it is lost."""
-
-    def __init__(self, backend: Backend, policy: SandboxPolicy, max_characters: int) -> None:
-        self._backend = backend
-        self._policy = policy
-        self._max_characters = max_characters
-        self._starting: asyncio.Task[Sandbox] | None = None
-        self._cut_off = False  # the last call was cancelled, and its sandbox is gone
-
-    def begin(self) -> asyncio.Task[Sandbox]:
-        """Start a sandbox in the background unless one is there; `close` ends it."""
-        task = self._starting
-        failed = task is not None and task.done() and (task.cancelled() or task.exception())
-        if task is None or failed:
-            task = self._starting = asyncio.create_task(
-                self._backend.start(self._policy), name="start sandbox"
+    def _surroundings(self) -> str:
+        """Return what the model has to know of the place where its programs run."""
+        policy = self._policy
+        parts: list[str] = []
+        if self._unsafe_local:
+            return "Programs run on the user's own machine, without a sandbox: be careful."
+        if self._isolation == "docker" and policy.image is None:
+            names = ["numpy", "pandas", "matplotlib", *policy.packages]
+            parts.append(f"Installed: {', '.join(names)}.")
+        if policy.runner is not None:
+            parts.append(f"execute_code runs programs by `{' '.join(policy.runner.command)}`.")
+        if policy.allowlist:
+            parts.append(
+                f"The network reaches {', '.join(policy.allowlist)} alone, by https through the "
+                "proxy that the environment names."
             )
-        return task
-
-    async def close(self) -> None:
-        """End the sandbox, also one that is still starting."""
-        task, self._starting = self._starting, None
-        if task is None:
-            return
-        task.cancel()  # a cancelled start removes its container before it returns
-        await asyncio.wait([task])
-        if not task.cancelled() and task.exception() is None:
-            await task.result().close()
-
-    @tool(timeout=MAX_SECONDS + 120)
-    async def execute_code(  # noqa: D417 (context is filled in, the model does not see it)
-        self,
-        code: str,
-        timeout: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = 30,  # noqa: ASYNC109 (the sandbox keeps output and state)
-        *,
-        context: ToolContext,
-    ) -> ToolResult:
-        """Run Python code in an isolated sandbox and return what it printed.
-
-        Variables, imports and files stay from call to call, as in a notebook. The value of the
-        last expression comes back. numpy, pandas and matplotlib are there; the network is not.
-        Open matplotlib figures and files saved in the current directory are handed to the user.
-
-        Args:
-            code: Python source text. Print what you want to read.
-            timeout: Seconds until the code is interrupted.
-        """
-        try:
-            sandbox = await self._ready(context)
-        except (SandboxUnavailable, PolicyNotInForce, SandboxLost) as error:
-            return ToolResult(
-                f"{error}\nNothing was run, and another try will not help now. Go on without "
-                "code: for example give a table instead of a chart, and say that code could not "
-                "be run.",
-                ok=False,
-            )
-        try:
-            result = await sandbox.execute(code, timeout, on_output=_progress(context))
-        except ValueError as error:  # a program above the cap
-            return ToolResult(str(error), ok=False)
-        except asyncio.CancelledError:
-            self._starting, self._cut_off = None, True
-            await sandbox.close()
-            raise
-        except SandboxLost as error:
-            self._starting = None
-            return ToolResult(
-                f"{error}\nAll variables and files of the session are gone. The next call gets a "
-                "fresh sandbox: run what you need again, with less memory or output.",
-                ok=False,
-            )
-        artifacts = tuple(
-            Artifact(file.name, file.media_type, file.data) for file in result.artifacts
-        )
-        text = describe(result, timeout, self._max_characters)
-        if self._cut_off:
-            self._cut_off = False
-            text = f"{CUT_OFF}\n{text}"
-        return ToolResult(text, artifacts, ok=result.status == "ok")
-
-    async def _ready(self, context: ToolContext) -> Sandbox:
-        task = self.begin()
-        if not task.done():
-            context.progress("starting the sandbox")
-        # Shielded: a call that is cancelled does not undo the start for the next one.
-        return await asyncio.shield(task)
-
-
-def _progress(context: ToolContext) -> Callable[[str], None]:
-    """Return a listener that tells the last line of each piece of output."""
-
-    def tell(piece: str) -> None:
-        lines = piece.strip().splitlines()
-        if lines:
-            context.progress(lines[-1][:200])
-
-    return tell
+        elif policy.network == "none":
+            parts.append("There is no network.")
+        if self._documents is not None:
+            parts.append("`files` takes the ids of documents.")
+        return " ".join(parts)

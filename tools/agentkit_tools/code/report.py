@@ -26,6 +26,8 @@ def describe(result: ExecResult, timeout: float, most: int) -> str:
         parts.append(f"Value: {clip(result.value, most // 2)}")
     if result.error:
         parts.append(clip(result.error, most // 2))
+    if result.exit_code:
+        parts.append(f"Exit code {result.exit_code}.")
     parts += [line for line in (_ending(result, timeout), _files(result)) if line]
     return "\n".join(parts) or "Done; nothing was printed."
 
@@ -42,21 +44,22 @@ def clip(text: str, most: int) -> str:
 def _ending(result: ExecResult, timeout: float) -> str:
     match result.status:
         case "ok" | "error":
-            words = ""
+            words = f"Note: {result.detail}." if result.detail and not result.state_lost else ""
         case "timeout":
             words = f"Stopped: it did not finish within {timeout:g} seconds."
         case "cancelled":
             words = "Stopped: it was cancelled."
         case "crashed":
-            words = f"The Python process ended: {result.detail}."
+            what = "Python process" if result.exit_code is None else "shell"
+            words = f"The {what} ended: {result.detail}."
     if result.state_lost:
         why = f" ({result.detail})" if result.detail and result.status != "crashed" else ""
         lost = (
-            f"State lost{why}: all variables and imports are gone; files in the current directory "
-            "are still there."
+            f"State lost{why}: all variables and imports from before are gone; files in the "
+            "current directory are still there."
         )
         return f"{words} {lost}".strip()
-    return f"{words} Variables are kept." if words else ""
+    return words if result.status in ("ok", "error") else f"{words} Variables are kept."
 
 
 def _files(result: ExecResult) -> str:

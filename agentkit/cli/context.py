@@ -1,0 +1,133 @@
+"""`agentkit context`: what a run's prompt held turn by turn, what was cached, what edits cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import orjson
+
+from agentkit.cli.plot import plot
+from agentkit.config import Settings
+from agentkit.context import Context
+from agentkit.context.explain import EditRow, Turn, explain, totals
+from agentkit.errors import ConfigError, LogUnreadable
+from agentkit.events import Event, RunStarted
+from agentkit.model import wire
+from agentkit.model.catalog import find
+from agentkit.model.providers import ZAI
+from agentkit.store import SQLiteStore, Store
+
+_HEAD = (
+    " turn    input   cached  uncached   output        $ |  prefix  ledger summary    user replies "
+    "results cleared"
+)
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--plot",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Draw context size, cached share and dollars over the turns.",
+)
+def context(run: str, *, as_json: bool, file: Path | None) -> None:
+    r"""Explain the context of RUN, an id or its beginning.
+
+    Tokens are as the provider counted them; their parts are shares by bytes. An edit shows the
+    turns after which it pays for itself, as predicted and as it turned out.
+
+    \b
+    agentkit context 0191f3
+    agentkit context 0191f3 --plot context.svg
+    """
+    if file is not None and file.suffix.lower() != ".svg":
+        raise ConfigError(f"--plot {file}: expected a name that ends in .svg.")
+    events, turns = asyncio.run(_load(run))
+    if file is not None:
+        file.write_text(plot(events[0].run_id, turns), "utf-8")
+        click.echo(f"wrote {file}", err=True)
+    if as_json:
+        rows = [asdict(turn) for turn in turns]
+        found = {"run_id": events[0].run_id, "totals": totals(turns), "turns": rows}
+        click.echo(orjson.dumps(found).decode())
+    elif file is None:
+        click.echo("\n".join(_lines(turns)))
+
+
+async def explained(store: Store, run_id: str) -> tuple[list[Event], list[Turn]]:
+    """Return the events of a run and what they say of its context.
+
+    Raises:
+        RunNotFound: no such run.
+        LogUnreadable: the log does not begin with the start of a run.
+    """
+    events = await store.load(run_id)
+    started = events[0].body
+    if not isinstance(started, RunStarted):
+        raise LogUnreadable(f"The log of {run_id!r} does not begin with the start of a run.")
+    system = (await store.get_blob(started.instructions)).decode()
+    tools = await store.get_blob(started.tools)
+    info = find(started.model)
+    price = info.price if info else None
+    # The spelling of other dialects differs by some bytes a message; shares stay what they are.
+    fresh = Context(system, tools, lambda message: wire.encode(message, ZAI), price=price)
+    return events, explain(events, fresh)
+
+
+async def _load(run_id: str) -> tuple[list[Event], list[Turn]]:
+    store = SQLiteStore(Settings.load().home)
+    try:
+        return await explained(store, run_id)
+    finally:
+        await store.close()
+
+
+def _lines(turns: Sequence[Turn]) -> Iterator[str]:
+    yield _HEAD
+    for row in turns:
+        usage, kinds = row.usage, row.kinds
+        cost = "       ?" if row.cost_usd is None else f"{row.cost_usd:>8.4f}"
+        yield (
+            f"{row.turn:>5} {usage.input:>8,} {usage.cached:>8,} {usage.uncached:>9,} "
+            f"{usage.output:>8,} {cost} |{kinds.prefix:>8,}{kinds.ledger:>8,}{kinds.summary:>8,}"
+            f"{kinds.user:>8,}{kinds.replies:>8,}{kinds.results:>8,}{kinds.cleared:>8,}"
+        )
+        yield from (f"      ^ {line}" for line in remarks(row))
+    sums = totals(turns)
+    cost = "unknown" if sums["cost_usd"] is None else f"${sums['cost_usd']:.4f}"
+    yield (
+        f"\n{sums['turns']} turns, {cost}, {sums['cached_share']:.1%} cached, "
+        f"{sums['mean_context']:,} tokens on average, {sums['largest_context']:,} at most"
+    )
+    yield (
+        f"{sums['edits']} edits ({sums['compactions']} compactions), {sums['offloaded']} texts "
+        f"offloaded, {sums['cold_calls']} cold calls, {sums['prefix_breaks']} prefix breaks, "
+        f"{sums['overflows']} overflows"
+    )
+
+
+def remarks(row: Turn) -> list[str]:
+    """Return what happened to the prompt before a reply, in words."""
+    said = [_edit(edit) for edit in row.edits]
+    said += [f"prefix break: {text}" for text in row.breaks]
+    said += [f"cold call: {row.cold}"] if row.cold else []
+    said += [f"{row.overflows} prompts were too long"] if row.overflows else []
+    said += [f"{row.offloaded} texts offloaded"] if row.offloaded else []
+    return said
+
+
+def _edit(edit: EditRow) -> str:
+    predicted = "?" if edit.predicted is None else f"{edit.predicted:.1f}"
+    realised = "?" if edit.realised is None else f"{edit.realised:.1f}"
+    cost = "" if edit.cost_usd is None else f", it cost ${edit.cost_usd:.4f}"
+    return (
+        f"{edit.kind} ({edit.reason}): {edit.removed:,} tokens removed, {edit.rewritten:,} "
+        f"rewritten; pays after {predicted} turns as predicted, {realised} in fact{cost}"
+    )

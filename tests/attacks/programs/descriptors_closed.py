@@ -1,0 +1,7 @@
+# Every descriptor is closed, the channel too.
+# status: crashed
+# state: lost
+
+import os
+
+os.closerange(0, 256)

@@ -1,0 +1,4 @@
+# There is nothing to read, so nobody waits.
+# status: error
+
+input("? ")
