@@ -372,9 +372,7 @@ def test_a_moved_prefix_is_noted_and_in_strict_mode_raised():
         async with agent.open() as talk:
 
             def meddle(_):
-                transcript = talk.context._transcript
-                transcript.encoded[0] = b'{"role":"system","content":"moved"}'
-                transcript.untouched = 0
+                talk.context._transcript.encoded[0] = b'{"role":"system","content":"moved"}'
 
             talk._subscriber = lambda event: (
                 meddle(event) if getattr(event, "kind", "") == "tool_finished" else None

@@ -77,6 +77,7 @@ def test_sharegpt_alternates_and_loses_nothing(run):
     assert {tool["function"]["name"] for tool in json.loads(exported["tools"])} == {
         "weather",
         "ask",
+        "read_result",
     }
     calls = turns[1]
     assert calls["from"] == "function_call"
