@@ -15,7 +15,7 @@ They are stored and ordered by `seq`; everything else about a run is read from t
 | tool_started | before a call has effects | the arguments as used, and what was mended in them |
 | tool_finished | a call has its result | what the model reads of it, artifacts, seconds |
 | approval_asked, approval_answered | a call was held | why, and what was decided |
-| offloaded, cleared, compacted | the context was edited | what left the prompt, what stands there now |
+| offloaded, cleared, compacted | the context was edited | what left the prompt, what stands there |
 | noted | anything a reader wants to know | prefix breaks, fallbacks, replies cut short |
 | run_paused, run_resumed | the run waits; it goes on | why; what changed meanwhile |
 | run_interrupted, run_failed, run_finished | it ended | why, or the output and the sums |
