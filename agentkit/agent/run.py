@@ -144,6 +144,17 @@ class Run(Generic[T]):
         await settle_in_flight(self)
         return await self._go()
 
+    async def compact(self) -> int:
+        """Compact the context now, between two messages; return how many tokens left the prompt.
+
+        0 where there is too little to compact, or the agent's context policy does not.
+
+        Raises:
+            ModelError: the model could not be asked for the summary.
+            StoreError: the log could not be written.
+        """
+        return await self.upkeep.compact(self.append)
+
     async def approve(self, call_id: str, *, remember: bool = False) -> None:
         """Allow a call that waits; `resume` then runs it.
 

@@ -95,6 +95,16 @@ async def deny(talk: Conversation, rest: str) -> None:
     await _go_on(talk)
 
 
+async def compact(talk: Conversation, rest: str) -> None:  # noqa: ARG001
+    """Shorten what the model is sent: a summary for the older part; the log keeps all."""
+    removed = await talk.run.compact()
+    tokens = f"{talk.run.context.tokens:,}"
+    if removed:
+        talk.say(f"{removed:,} tokens left the prompt; the next one has about {tokens}")
+    else:
+        talk.say(f"nothing to compact: the next prompt has about {tokens} tokens")
+
+
 async def cost(talk: Conversation, rest: str) -> None:  # noqa: ARG001
     """Say what was spent, and how full the context is."""
     run = talk.run
@@ -156,6 +166,7 @@ COMMANDS: Mapping[str, Callable[[Conversation, str], Awaitable[None]]] = {
     "continue": continue_,
     "approve": approve,
     "deny": deny,
+    "compact": compact,
     "cost": cost,
     "tools": tools,
     "trace": trace,

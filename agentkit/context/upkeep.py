@@ -121,6 +121,22 @@ class Upkeep:
         await self._replace(append, compact, cut, "overflow", compact.mode if fits else "ledger")
         return True
 
+    async def compact(self, append: Append) -> int:
+        """Compact now, whatever the threshold; return how many tokens left the prompt.
+
+        0 means that what came before the newest part is too little to be worth it, a call is
+        open, or the policy does not compact.
+        """
+        policy, before = self._policy.compact, self._context.tokens
+        if policy is None or self._context.open_calls:
+            return 0
+        await self._drop_job(append)
+        cut = find_cut(self._context.messages, self._context.sizes(), policy.tail // 2)
+        if cut is None:
+            return 0
+        await self._replace(append, policy, cut, "asked", policy.mode)
+        return before - self._context.tokens
+
     async def rest(self, append: Append) -> None:
         """Stop what is being prepared, at the end of a run; log what it cost so far."""
         await self._drop_job(append)

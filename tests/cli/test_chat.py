@@ -104,6 +104,18 @@ def test_undo_goes_on_in_a_copy_that_ends_before_the_last_message(piped, tmp_pat
     assert [e.body.content for e in old if e.kind == "user_message"] == ["one", "two"]
 
 
+def test_compact_shortens_what_the_model_is_sent_and_the_talk_goes_on(piped, tmp_path):
+    code, out, err = piped(["one", "/compact", *["long"] * 9, "/compact", "and now?"])
+    assert code == 0
+    assert "nothing to compact" in err
+    assert re.search(r"[\d,]{5,} tokens left the prompt", err)
+    log = read_log(tmp_path / "home", ids(err)[0])
+    kinds = [event.kind for event in log]
+    assert kinds.count("compacted") == 1
+    assert [e.body.content for e in log if e.kind == "user_message"][-1] == "and now?"
+    assert out[-1].endswith("and now?.")
+
+
 def test_a_fork_leaves_the_first_run_as_it_is_and_both_can_be_resumed(piped):
     _, out, err = piped(["one", "/fork", "two"])
     assert out == ["heard one.", "heard one / two."]
