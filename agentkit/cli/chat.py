@@ -58,7 +58,7 @@ def chat(
     artifacts: Path,
     **options: Any,
 ) -> None:
-    r"""Talk with an agent: the options of `agentkit run`, one log, any number of messages.
+    """Talk with an agent: the options of `agentkit run`, one log, any number of messages.
 
     Enter sends, Alt-Enter begins another line, Ctrl-C cancels the turn, Ctrl-D leaves; /help lists
     the commands, such as /undo. --turns and --seconds hold for each message, --cost for the whole
@@ -70,7 +70,7 @@ def chat(
     agentkit chat --tools code --tools documents:notes/
     agentkit chat --tools tools.py --ask destructive
     agentkit chat --resume
-    printf '%s\n' "What is 2**100?" "And its last digit?" | agentkit chat
+    printf '%s\\n' "What is 2**100?" "And its last digit?" | agentkit chat
     """
     asyncio.run(_chat(run_id, path, artifacts, options, accept=accept_changes))
 

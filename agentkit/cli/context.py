@@ -38,7 +38,7 @@ _HEAD = (
     help="Draw context size, cached share and dollars over the turns.",
 )
 def context(run: str, *, as_json: bool, file: Path | None) -> None:
-    r"""Explain the context of RUN, an id or its beginning.
+    """Explain the context of RUN, an id or its beginning.
 
     Tokens are as the provider counted them; their parts are shares by bytes. An edit shows the
     turns after which it pays for itself, as predicted and as it turned out.

@@ -49,7 +49,7 @@ def export(
     endpoint: str | None,
     content: bool,
 ) -> None:
-    r"""Write stored runs in a format that training systems and other tools read.
+    """Write stored runs in a format that training systems and other tools read.
 
     RUN is an id or the beginning of one. A run that cannot be read is named on stderr and left
     out; the exit code is then 1.

@@ -43,7 +43,7 @@ def fork(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Copy the head of RUN into a new run, and go on from there, perhaps with another model.
+    """Copy the head of RUN into a new run, and go on from there, perhaps with another model.
 
     The first run stays as it is. `agentkit runs show RUN` lists the events with their SEQ.
 
@@ -78,7 +78,7 @@ def fork(
 @click.option("--agent", "path", metavar="FILE.py:NAME", help="The agent, for runs of Python code.")
 @agent_options
 def replay(*, run_id: str, from_log: str, path: str | None, **options: Any) -> None:
-    r"""Make RUN again as a new run, with its model, its tools or both answering from the log.
+    """Make RUN again as a new run, with its model, its tools or both answering from the log.
 
     Exit code 0 when what was asked for came through, 1 when the replay diverged. Compare the two
     with `agentkit diff`.

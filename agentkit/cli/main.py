@@ -52,7 +52,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="agentkit-glm", prog_name="agentkit")
 def cli() -> None:
-    r"""Agents on GLM-5: parallel tools, document search, code in a sandbox, a durable log.
+    """Agents on GLM-5: parallel tools, document search, code in a sandbox, a durable log.
 
     \b
     agentkit demo                      see it work, without a key

@@ -43,7 +43,7 @@ def output_options(command: Callable[..., None]) -> Callable[..., None]:
 @agent_options
 @output_options
 def run(*, task: str, artifacts: Path, as_json: bool, **options: Any) -> None:
-    r"""Run an agent on TASK; `-` reads the task from standard input.
+    """Run an agent on TASK; `-` reads the task from standard input.
 
     The answer goes to stdout, everything else to stderr. Exit code 0: done; 1: failed; 2: wrong
     usage; 3: a call waits for approval, and `agentkit resume` goes on; 130: interrupted.
@@ -89,7 +89,7 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Go on with RUN (the beginning of its id is enough) from wherever its log stands.
+    """Go on with RUN (the beginning of its id is enough) from wherever its log stands.
 
     It may have been killed, interrupted, paused for an approval, or stopped by a limit. What is
     finished is not done again. A run that `agentkit run` made needs no options; those given here

@@ -26,13 +26,13 @@ _FLAGS = ("read_only", "idempotent", "destructive", "open_world")
 
 @click.group()
 def tools() -> None:
-    r"""List, describe and call tools from the shell, as an agent would.
+    """List, describe and call tools from the shell, as an agent would.
 
     \b
     agentkit tools list
     agentkit tools describe execute_code
     agentkit tools call grep_documents --tools documents:notes/ --args '{"pattern": "price"}'
-    agentkit tools call everything__echo --mcp "npx -y @modelcontextprotocol/server-everything" \
+    agentkit tools call everything__echo --mcp "npx -y @modelcontextprotocol/server-everything" \\
         --args '{"message": "hello"}'
 
     Without --tools and --mcp: every installed toolset that needs no argument.

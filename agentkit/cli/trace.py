@@ -23,7 +23,7 @@ from agentkit.trace import render_page
 )
 @click.option("--open", "opened", is_flag=True, help="Open the page in the browser.")
 def trace(*, run: str, output: Path | None, opened: bool) -> None:
-    r"""Write the page of RUN, one HTML file that needs no network.
+    """Write the page of RUN, one HTML file that needs no network.
 
     RUN is the id of a run or the beginning of one, as `agentkit run` prints it. The page shows what
     was asked and answered, cost, time, the timeline, the plan and every turn. Nothing in it is

@@ -56,7 +56,7 @@ INTERRUPTED: Final = 130
 def execute(
     files: Sequence[Path], timeout: float, folder: Path | None, *, fresh: bool, as_json: bool
 ) -> None:
-    r"""Run FILES one after the other in one session: Python, or shell commands in *.sh.
+    """Run FILES one after the other in one session: Python, or shell commands in *.sh.
 
     "-" is standard input. Variables and files stay from file to file; where a program ends the
     whole sandbox, the next one gets a new one.

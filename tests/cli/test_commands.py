@@ -64,6 +64,7 @@ def test_help_names_every_command_and_each_command_has_help(tmp_path):
         assert command in out
         code, text, _ = call(command, "--help", home=tmp_path)
         assert (code, "Usage: agentkit " + command in text) == (0, True)
+        assert "\\b" not in text  # what keeps lines apart is for click, not for people
 
 
 def test_run_prints_the_answer_on_stdout_and_the_cost_on_stderr(tmp_path):
