@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +23,10 @@ from agentkit.usage import Limits
 
 TOPIC = "command"
 """Topic of the note that keeps a command in the log."""
+
+_SECRET = re.compile(r"key|token|secret|passw|auth|://[^/]*@|\?", re.IGNORECASE)
+"""What an `--mcp` looks like that may hold a secret."""
+_WITHHELD = "(not kept in the log)"
 
 _HINTS = ("destructive", "open_world", "read_only")
 
@@ -66,6 +71,11 @@ class Command:
         Raises:
             ConfigError: an option that does not fit.
         """
+        if _WITHHELD in self.servers:
+            raise ConfigError(
+                "An --mcp of this run may have held a secret, so the log does not have it. Give "
+                "--mcp again."
+            )
         rules = [_rule("deny", one) for one in self.deny] + [_rule("ask", one) for one in self.ask]
         return Agent(
             GLM(self.model, base_url=self.base_url, provider=self.provider),
@@ -78,8 +88,10 @@ class Command:
         )
 
     def note(self) -> Noted:
-        """Return the note that keeps this command in a run's log."""
-        return Noted(topic=TOPIC, text="made by agentkit run", data=asdict(self))
+        """Return the note that keeps this command in a run's log, without what may be a secret."""
+        servers = [_WITHHELD if _SECRET.search(one) else one for one in self.servers]
+        data = {**asdict(self), "servers": servers}
+        return Noted(topic=TOPIC, text="made by agentkit run", data=data)
 
     def changed(self, options: Mapping[str, Any]) -> Command:
         """Return the command with the options that were given again."""

@@ -11,6 +11,9 @@ import textwrap
 
 import pytest
 
+from agentkit.cli.command import Command, command_of
+from agentkit.errors import ConfigError
+from agentkit.events import Event
 from agentkit.testing import Call, GLMServer, Say
 
 KEY = "secret-key-0123456789"
@@ -101,6 +104,22 @@ def test_fork_replay_and_diff(shell, tmp_path):
     code, _, err = shell("replay", first, "--instructions", "Be terse.", script=[])
     assert code == 1
     assert "Request 1 differs" in err
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["npx some-server --api-key s3cr3t", "https://me:s3cr3t@example.org", "http://a.b/?t=s3cr3t"],
+)
+def test_a_server_with_a_secret_is_not_kept_and_has_to_be_given_again(server):
+    command = Command(servers=("npx plain-server", server))
+    note = command.note()
+    assert "s3cr3t" not in str(note)
+    assert "npx plain-server" in note.data["servers"]
+    kept = command_of([Event("r", 0, "", note)])
+    with pytest.raises(ConfigError, match="Give --mcp again"):
+        kept.agent()
+    again = kept.changed({"servers": command.servers})
+    assert again == command
 
 
 def test_what_cannot_go_on_says_why(shell):
