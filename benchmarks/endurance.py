@@ -140,6 +140,11 @@ async def retention() -> dict:
         for rule in rules:
             await run.send(f"{text_of(900, rule)}\n{rule}" if rules.index(rule) % 2 else rule)
         bodies = [event.body for event in run.events]
+    return await kept(bodies, prompts, rules, store)
+
+
+async def kept(bodies: list, prompts: list[str], rules: list[str], store) -> dict:
+    """Count what the last prompt still says, and what the store still has."""
     refs = [
         ref
         for body in bodies
