@@ -46,6 +46,7 @@ from agentkit_sandbox.support import Support, support
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_UNSTARTED: Final = 600.0  # seconds; no start takes that long
 _ENVIRONMENT: Final = {"HOME": WORKSPACE, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -270,11 +271,22 @@ def networks(client: DockerClient) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", found)
 
 
+def _orphaned(summary: Mapping[str, Any]) -> bool:
+    labels = labels_of(summary)
+    if summary.get("State") == "created":  # whoever wanted it would have started it long ago
+        labels = labels | {f"{MARK}.lifetime": f"{_UNSTARTED:.0f}"}
+    return is_orphan(labels)
+
+
 def reap(client: DockerClient) -> int:
-    """Remove the sandboxes whose owner is gone, with their networks; return how many."""
+    """Remove the sandboxes whose owner is gone, with their networks; return how many.
+
+    One that was created and not started within ten minutes counts too: the connection broke before
+    its owner learned of it.
+    """
     from docker.errors import APIError  # noqa: PLC0415 (heavy)
 
-    orphans = [each["Id"] for each in live(client) if is_orphan(labels_of(each))]
+    orphans = [each["Id"] for each in live(client) if _orphaned(each)]
     for identifier in orphans:
         remove_container(client, identifier)
     for network in networks(client):
