@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from agentkit.agent.output import Finish
 from agentkit.agent.restore import changed, differences
 from agentkit.agent.run import Parts, Run, Subscriber
-from agentkit.context import READ_RESULT, Context, ContextPolicy, Offload, ResultReader, Workspace
+from agentkit.context import (
+    READ_RESULT,
+    Context,
+    ContextPolicy,
+    Offload,
+    ResultReader,
+    Workspace,
+    without_reader,
+)
 from agentkit.errors import RunTaken, StoreError
 from agentkit.events import Event, RunResumed, RunStarted, new_run_id
 from agentkit.log import warn
@@ -134,7 +142,13 @@ def _parts(
 
 def _context(system: str, listed: bytes, model: Model, policy: ContextPolicy) -> Context:
     return Context(
-        system, listed, model.encode, policy=policy, price=model.price, window=model.window
+        system,
+        without_reader(listed),
+        model.encode,
+        reading=listed,
+        policy=policy,
+        price=model.price,
+        window=model.window,
     )
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from agentkit.cli.plot import plot
 from agentkit.config import Settings
-from agentkit.context import Context
+from agentkit.context import Context, without_reader
 from agentkit.context.explain import EditRow, Turn, explain, totals
 from agentkit.errors import ConfigError, LogUnreadable
 from agentkit.events import Event, RunStarted
@@ -77,7 +77,13 @@ async def explained(store: Store, run_id: str) -> tuple[list[Event], list[Turn]]
     info = find(started.model)
     price = info.price if info else None
     # The spelling of other dialects differs by some bytes a message; shares stay what they are.
-    fresh = Context(system, tools, lambda message: wire.encode(message, ZAI), price=price)
+    fresh = Context(
+        system,
+        without_reader(tools),
+        lambda message: wire.encode(message, ZAI),
+        reading=tools,
+        price=price,
+    )
     return events, explain(events, fresh)
 
 

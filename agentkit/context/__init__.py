@@ -11,7 +11,7 @@ from agentkit.context.policy import (
     Offload,
     named,
 )
-from agentkit.context.reader import READ_RESULT, ResultReader
+from agentkit.context.reader import READ_RESULT, ResultReader, without_reader
 from agentkit.context.summarise import spent_on_summary
 from agentkit.context.transcript import Transcript, fold
 from agentkit.context.upkeep import Upkeep
@@ -48,4 +48,5 @@ __all__ = [
     "fold",
     "named",
     "spent_on_summary",
+    "without_reader",
 ]

@@ -53,6 +53,11 @@ class PrefixCheck:
         """Allow the next prompt to differ from this message on: a logged edit says why."""
         del self._messages[index:]
 
+    def forget(self) -> None:
+        """Allow the next prompt to differ everywhere: a logged edit says why."""
+        self._tools = None
+        self._messages.clear()
+
     def check(
         self, tools: bytes, messages: Sequence[bytes], untouched: int = 0
     ) -> PrefixBreak | None:

@@ -16,7 +16,7 @@ from agentkit.context.ledger import Called, Ledger
 from agentkit.context.policy import ContextPolicy
 from agentkit.context.transcript import Encode, Transcript
 from agentkit.context.view import ResultView
-from agentkit.events import Body, Cleared, Compacted, Noted, Replied, RunResumed
+from agentkit.events import Body, Cleared, Compacted, Noted, Offloaded, Replied, RunResumed
 from agentkit.messages import Message, System, ToolOutput
 from agentkit.model import Price, Request
 from agentkit.usage import Usage
@@ -31,10 +31,11 @@ SUMMARY = "summary"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A prompt at one moment: messages and the same as bytes."""
+    """A prompt at one moment: messages, the same as bytes, and the tool list."""
 
     messages: tuple[Message, ...]
     encoded: tuple[bytes, ...]
+    tools: bytes
 
 
 class Context:
@@ -42,8 +43,11 @@ class Context:
 
     Args:
         system: the instructions, frozen for the run.
-        tools: canonical JSON of the tool list, frozen for the run; b"" for none.
+        tools: canonical JSON of the tool list; b"" for none.
         encode: the model's encoding of a message.
+        reading: the tool list with `read_result`, which takes the other's place once, with the
+            first edit that needs it: a run that needs none pays nothing for it. By default, and
+            where it is the same as `tools`, nothing can be opened again.
         policy: what may be done to the context.
         price: of the model; None when unknown.
         window: tokens that the model takes; None when unknown.
@@ -64,6 +68,7 @@ class Context:
         tools: bytes,
         encode: Encode,
         *,
+        reading: bytes = b"",
         policy: ContextPolicy | None = None,
         price: Price | None = None,
         window: int | None = None,
@@ -78,6 +83,7 @@ class Context:
         self._transcript = Transcript(system, encode)
         self._encode = encode
         self._tools = tools
+        self._reading = reading if reading != tools else b""
         self._tools_digest = hashlib.sha256(tools).hexdigest()
         self._prefix = PrefixCheck()
         self._watch = CacheWatch()
@@ -85,6 +91,7 @@ class Context:
         self._bytes = len(tools)
         self._counted = 0
         self._since: tuple[int, int] | None = None
+        self._compacted = False
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -102,6 +109,16 @@ class Context:
         return self._tools
 
     @property
+    def is_readable(self) -> bool:
+        """Whether the model has `read_result`, or gets it with the first edit."""
+        return bool(self._reading)
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether the next edit makes the whole prompt lose its cache: `read_result` joins."""
+        return bool(self._reading) and self._tools is not self._reading
+
+    @property
     def open_calls(self) -> tuple[str, ...]:
         """Ids of tool calls that have no result yet."""
         return self._transcript.open_calls
@@ -115,7 +132,7 @@ class Context:
     def tokens(self) -> int:
         """Estimated tokens of the next prompt."""
         encoded, estimate = self._transcript.encoded, self.estimate
-        first = estimate.count
+        first = len(estimate.sizes)
         known = estimate.known if first else estimate.of(len(self._tools))
         return known + sum([estimate.of(len(encoded[at])) for at in range(first, len(encoded))])
 
@@ -123,6 +140,13 @@ class Context:
     def prefix_tokens(self) -> int:
         """Estimated tokens of the tools and the instructions."""
         return self.estimate.of(self._head_bytes)
+
+    @property
+    def head_tokens(self) -> int:
+        """Tokens of the ledger and the summary that the last compaction left; 0 without one."""
+        messages = self._transcript.messages
+        stands = self._compacted and len(messages) > 1 and isinstance(messages[1], System)
+        return self.sizes()[1] if stands else 0
 
     def apply(self, body: Body, logged: Body | None = None) -> None:
         """Take the next event of the log.
@@ -145,6 +169,11 @@ class Context:
             elif isinstance(body, Noted) and body.topic == SUMMARY:
                 self._watch.summary(body.data.get("cost_usd"))
         self.ledger.apply(logged or body)
+        needs = isinstance(body, Cleared | Compacted) or (
+            isinstance(body, Offloaded) and not body.same_as
+        )
+        if needs and self.is_joining:
+            self._join_reader()
 
     def request(self) -> tuple[Request, PrefixBreak | None]:
         """Return the next request, and where its prefix broke if it did."""
@@ -158,7 +187,7 @@ class Context:
     def snapshot(self) -> Snapshot:
         """Return the prompt as it stands, for a request that is made beside the run."""
         transcript = self._transcript
-        return Snapshot(tuple(transcript.messages), tuple(transcript.encoded))
+        return Snapshot(tuple(transcript.messages), tuple(transcript.encoded), self._tools)
 
     def aside(self, snapshot: Snapshot, instruction: str) -> Request:
         """Return a request that asks something beside the run, on the run's cached prefix.
@@ -168,7 +197,7 @@ class Context:
         """
         last = System(instruction)
         encoded = (*snapshot.encoded, self._encode(last))
-        return Request(encoded, self._tools, originals=(*snapshot.messages, last))
+        return Request(encoded, snapshot.tools, originals=(*snapshot.messages, last))
 
     def notes_on(self, usage: Usage) -> list[Noted]:
         """Return what a reply that is about to be logged shows of the cache."""
@@ -179,15 +208,18 @@ class Context:
         return Request([self._encode(each) for each in messages], originals=tuple(messages))
 
     def sizes(self) -> tuple[int, ...]:
-        """Return the estimated tokens of each message."""
-        return tuple([self.estimate.of(len(each)) for each in self._transcript.encoded])
+        """Return the tokens of each message; those of the tools are the first one's."""
+        encoded, estimate = self._transcript.encoded, self.estimate
+        first = len(estimate.sizes)
+        later = [estimate.of(len(encoded[at])) for at in range(first, len(encoded))]
+        return (*estimate.sizes, *later)
 
     def results(self) -> tuple[ResultView, ...]:
         """Return the tool results that stand in the prompt, oldest first."""
-        calls, encoded = self.ledger.calls, self._transcript.encoded
+        calls, sizes = self.ledger.calls, self.sizes()
         found: list[ResultView] = []
         later: dict[str, set[str]] = {}  # by path, the arguments of later calls; "*" for a change
-        for index in range(len(encoded) - 1, 0, -1):
+        for index in range(len(sizes) - 1, 0, -1):
             message = self._transcript.messages[index]
             if not isinstance(message, ToolOutput):
                 continue
@@ -199,7 +231,7 @@ class Context:
                     name=call.name,
                     status=call.status,
                     index=index,
-                    tokens=self.estimate.of(len(encoded[index])),
+                    tokens=sizes[index],
                     turn=call.turn,
                     path=call.path,
                     superseded="*" in seen or call.arguments in seen,
@@ -214,9 +246,11 @@ class Context:
         before = self._size()
         transcript = self._transcript
         transcript.apply(body)
-        self.estimate.anchor(
-            before, body.usage, len(transcript.encoded[-1]), len(transcript.encoded)
-        )
+        known = len(self.estimate.sizes)
+        lengths = [len(transcript.encoded[at]) for at in range(known, len(transcript.encoded))]
+        if not known:
+            lengths[0] += len(self._tools)
+        self.estimate.anchor(before, body.usage, lengths)
         self._watch.reply(body.usage)
         self.cold = False
         if self._since is None:
@@ -227,20 +261,44 @@ class Context:
 
     def _edit(self, body: Cleared | Compacted) -> None:
         transcript = self._transcript
-        before, count = self._size(), len(transcript.encoded)
+        before = list(transcript.encoded)
         transcript.apply(body)
         index, transcript.edited = transcript.edited, None
         if index is None:
             return
         self._bytes, self._counted = len(self._tools), 0
-        self.estimate.shift(before - self._size(), count - len(transcript.encoded))
+        self._resize(before, body.cut if isinstance(body, Compacted) else None)
         kept = sum(map(len, transcript.encoded[:index])) + len(self._tools)
         self._watch.edit(body, round(kept / self.estimate.ratio))
         self._prefix.edited(index)
         if isinstance(body, Compacted):
             self._since = None
+            self._compacted = True
             outputs = (one for one in transcript.messages if isinstance(one, ToolOutput))
             self.ledger.keep_standing({one.call_id for one in outputs})
+
+    def _join_reader(self) -> None:
+        """Let `read_result` join the tools: the whole prompt loses its cache, once in a run."""
+        more = len(self._reading) - len(self._tools)
+        self._tools = self._reading
+        self._tools_digest = hashlib.sha256(self._tools).hexdigest()
+        self._head_bytes += more
+        self._bytes += more
+        self.estimate.grow(more)
+        self._prefix.forget()
+        self._watch.lost()
+        self.cold = True
+
+    def _resize(self, before: Sequence[bytes], cut: int | None) -> None:
+        """Follow an edit: of what stood before `cut`, or of single messages in their places."""
+        after, known = self._transcript.encoded, len(self.estimate.sizes)
+        if cut is not None:
+            head = after[1 : len(after) - len(before) + cut]
+            self.estimate.edit(slice(1, min(cut, known)), list(map(len, head)))
+            return
+        for at in range(known):
+            if after[at] is not before[at]:
+                self.estimate.edit(slice(at, at + 1), [len(after[at])])
 
     def _size(self) -> int:
         encoded = self._transcript.encoded

@@ -37,7 +37,9 @@ class Offload:
     """When a text is kept in a blob and shown in part only. All sizes are tokens.
 
     Attributes:
-        limit: a larger tool result is offloaded. Default 1,500.
+        limit: a larger tool result is offloaded, if a preview is expected to cost less: that
+            depends on its size, the prompt's, the prices, and how many previews the run opened.
+            Default 1,500.
         preview: what is shown of it. Default 500.
         error_limit: results with a status other than "ok" stay whole up to here. Default 4,000.
         page: what `read_result` shows at once. Default 4,000.
@@ -74,8 +76,8 @@ class Clear:
         keep: the newest results that stay. Default 8.
         keep_rounds: where set, what stays is all results of the last so many replies with calls.
         least: an edit removes at least so much. Default 12,000.
-        pays_within: turns in which an edit must pay for itself. Default 4: up to 6 pays too, but
-            costs as much and keeps a percent less of the prompts cached (see the replay bench).
+        pays_within: turns in which an edit must pay for itself. Default 3: up to 6 pays too, but
+            costs as much and keeps less of the prompts cached (see the replay bench).
         cold_least: what an edit removes at least when the cache is cold and it costs nothing.
         smallest: smaller results are left alone, since their placeholder weighs as much.
         thinking: whether the thinking before the newest cleared result goes too. Default False.
@@ -84,7 +86,7 @@ class Clear:
     keep: int = 8
     keep_rounds: int | None = None
     least: int = 12_000
-    pays_within: float = 4.0
+    pays_within: float = 3.0
     cold_least: int = 2_000
     smallest: int = 150
     thinking: bool = False
@@ -102,7 +104,7 @@ class Compact:
     Attributes:
         mode: what is left; see `Mode`.
         at: a fixed threshold; by default the cheapest one, from growth and prices.
-        tail: what stays verbatim. Default 16,000.
+        tail: what stays verbatim, old results left out. Default 12,000.
         summary: what the summary may hold. Default 3,500.
         damage_usd: what one compaction is expected to cost in redone work. Default 0.30.
         cap: the threshold's upper bound. Default 100,000: GLM-5's accuracy falls beyond.
@@ -113,7 +115,7 @@ class Compact:
 
     mode: Mode = "summary"
     at: int | None = None
-    tail: int = 16_000
+    tail: int = 12_000
     summary: int = 3_500
     damage_usd: float = 0.30
     cap: int = 100_000

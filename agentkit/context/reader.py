@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentkit.context.ledger import Ledger
+import orjson
+
+from agentkit.context.ledger import USER_MESSAGES, Ledger
 from agentkit.context.offload import rows
 from agentkit.context.policy import Offload
 from agentkit.errors import StoreError
 from agentkit.events import Event, ToolFinished
-from agentkit.store import Store
-from agentkit.tool import Tool, ToolError, as_tool
+from agentkit.store import MemoryStore, Store
+from agentkit.tool import Tool, ToolError, as_tool, definitions
 
 READ_RESULT = "read_result"
 """Name of the tool."""
@@ -18,6 +20,19 @@ READ_RESULT = "read_result"
 _BYTES_PER_TOKEN = 3.6
 _SHORTEST = 8  # hex digits by which a handle may be named
 _AROUND = 1  # lines shown before and after a line that matches
+
+
+def without_reader(listed: bytes) -> bytes:
+    """Return a tool list as a run sends it until an edit first needs `read_result`.
+
+    Args:
+        listed: canonical JSON of the tools; a tool of this name that is not ours stays.
+    """
+    if not listed:
+        return listed
+    (own,) = orjson.loads(definitions([ResultReader(MemoryStore(), Offload()).tool()]))
+    rest = [one for one in orjson.loads(listed) if one != own]
+    return orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)
 
 
 class ResultReader:
@@ -60,6 +75,8 @@ class ResultReader:
 
     async def _open(self, handle: str) -> str:
         wanted = handle.strip().strip("\"'").lower().removeprefix("sha256").strip(" :")
+        if wanted == USER_MESSAGES:
+            return "\n\n".join(f"(turn {one.turn}) {one.text}" for one in self._ledger.said)
         found = [one for one in self._ledger.handles if one.startswith(wanted)]
         if len(wanted) < _SHORTEST or len(found) != 1:
             known = "No text" if not found else f"{len(found)} texts"

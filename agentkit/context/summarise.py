@@ -9,7 +9,7 @@ from typing import Any
 from agentkit.context.compact import Composed, compose
 from agentkit.context.context import SUMMARY, Context, Snapshot
 from agentkit.context.policy import Compact
-from agentkit.context.summary import instruction, parse, patched
+from agentkit.context.summary import instruction, parse, patched, render
 from agentkit.context.verify import missing, problems
 from agentkit.errors import EmptyReply, ModelError, PromptTooLong
 from agentkit.events import Noted
@@ -55,12 +55,14 @@ async def summarise(
         snapshot: the prompt at a moment when no call was open.
     """
     before = dict(context.ledger.summary)
+    standing = context.estimate.of(len(render(before).encode(errors="replace")))
     replaced = sum(context.sizes()[1:cut])
     archive = "\n".join(map(_text, snapshot.messages))
     notes: list[Noted] = []
     wrong: list[str] = []
     for _ in range(ATTEMPTS):
-        request = context.aside(snapshot, instruction(before, policy.summary, wrong))
+        asked = instruction(before, policy.summary, standing, wrong)
+        request = context.aside(snapshot, asked)
         bound = policy.summary * (1 + _THINKING)
         try:
             reply = await model.ask(replace(request, max_tokens=bound))

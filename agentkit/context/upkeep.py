@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agentkit.context.clear import cleared, propose_clear
+from agentkit.context.clear import cleared, propose_clear, propose_clear_after
 from agentkit.context.compact import (
     border,
     compaction_pays_after,
@@ -38,6 +38,7 @@ _STEP = 1_000  # tokens that the prompt grows between two looks for something to
 _LEDGER = 1_500  # tokens that a ledger weighs, about
 _LEAST = 4_000  # tokens that a compaction removes at least, beyond what it puts in their place
 _AGAIN = 1.2  # growth of the prompt after which a summary that failed is tried again
+_FAILURES = 2  # summaries that failed, each after two attempts, before the ledger stands alone
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class _Job:
 
     cut: int
     task: asyncio.Task[Summary]
+    is_logged: bool = False  # whether the log says already what it cost
 
 
 class Upkeep:
@@ -65,6 +67,7 @@ class Upkeep:
         self._job: _Job | None = None
         self._looked = 0
         self._failed_at = 0
+        self._failures = 0
 
     async def ingest(self, bodies: Sequence[Body]) -> list[Body]:
         """Return the events to log in place of these, large texts offloaded."""
@@ -138,7 +141,14 @@ class Upkeep:
         return before - self._context.tokens
 
     async def rest(self, append: Append) -> None:
-        """Stop what is being prepared, at the end of a run; log what it cost so far."""
+        """Stop what is being prepared, at the end of a run; log what it cost.
+
+        A summary that is ready is kept: the user's next message may make it due.
+        """
+        job = self._job
+        if job and job.task.done() and not job.task.cancelled():
+            await self._log(append, job)
+            return
         await self._drop_job(append)
 
     async def close(self) -> None:
@@ -188,7 +198,7 @@ class Upkeep:
                 return
             self._prepare(policy)
         job = self._job
-        if job is None or (tokens < due and tokens < hard):
+        if job is None or (tokens < min(due, hard) and not context.cold):
             return
         if tokens < hard and not job.task.done():
             return
@@ -197,7 +207,8 @@ class Upkeep:
     def _due(self, policy: Compact) -> int:
         context = self._context
         summary = policy.summary if policy.mode in {"summary", "fresh"} else 0
-        base = context.prefix_tokens + _LEDGER + summary + policy.tail
+        head = max(context.head_tokens, _LEDGER + summary)
+        base = context.prefix_tokens + head + policy.tail
         return threshold(base, context.growth, context.price, policy, context.window)
 
     def _affords(self, policy: Compact, left_usd: float | None) -> bool:
@@ -223,19 +234,30 @@ class Upkeep:
         self._job = _Job(cut, asyncio.create_task(work, name="summary"))
 
     async def _adopt(self, append: Append, policy: Compact, job: _Job, reason: str) -> None:
-        made = await job.task
+        made = await self._log(append, job)
         self._job = None
-        await append(made.notes)
         if made.items is not None:
-            await append([self._compacted(policy, job.cut, made.items, reason, "summary")])
+            self._failures = 0
+            await append(self._compaction(policy, job.cut, made.items, reason, "summary"))
             return
         self._failed_at = self._context.tokens
         kept = (self._policy.clear or Clear()).keep
         old = [one.call_id for one in self._context.results()[:-kept]]
         if event := cleared(self._context, ClearResults(tuple(old), "summary_failed")):
             await append([event])
-        if self._context.tokens >= hard_stop(policy, self._context.window):
+        self._failures += 1
+        full = self._context.tokens >= hard_stop(policy, self._context.window)
+        if full or self._failures >= _FAILURES:
+            self._failures = 0
             await self._compact_now(append, policy, reason, "ledger")
+
+    async def _log(self, append: Append, job: _Job) -> Summary:
+        """Wait for a summary and log, once, what it cost."""
+        made = await job.task
+        if not job.is_logged:
+            await append(made.notes)
+            job.is_logged = True
+        return made
 
     async def _compact_now(self, append: Append, policy: Compact, reason: str, mode: Mode) -> None:
         cut = self._cut(policy)
@@ -257,10 +279,30 @@ class Upkeep:
             text, notes = await summarise_fresh(self._context, self._model, cut)
             await append(notes)
             items = {"s1": text}
-        await append([self._compacted(policy, cut, items, reason, mode)])
+        await append(self._compaction(policy, cut, items, reason, mode))
+
+    def _compaction(
+        self, policy: Compact, cut: int, summary: Mapping[str, str], reason: str, mode: Mode
+    ) -> list[Body]:
+        """Return the compaction, and before it the clearing of old results in its tail.
+
+        The tail loses its cache anyway, so what is cleared there now costs nothing.
+        """
+        edit = propose_clear_after(cut, self._view(()), self._policy.clear)
+        free = cleared(self._context, edit) if edit else None
+        if free is None:
+            return [self._compacted(policy, cut, summary, reason, mode, 0)]
+        free = replace(free, rewritten=0, pays_after=0.0)
+        return [free, self._compacted(policy, cut, summary, reason, mode, free.removed)]
 
     def _compacted(
-        self, policy: Compact, cut: int, summary: Mapping[str, str], reason: str, mode: Mode
+        self,
+        policy: Compact,
+        cut: int,
+        summary: Mapping[str, str],
+        reason: str,
+        mode: Mode,
+        freed: int,
     ) -> Compacted:
         context = self._context
         composed = compose(context, cut, summary)
@@ -281,7 +323,7 @@ class Upkeep:
             reason=reason,
             mode=mode,
             removed=removed,
-            rewritten=head + sum(sizes[cut:]),
+            rewritten=head + sum(sizes[cut:]) - freed + (sizes[0] if context.is_joining else 0),
             pays_after=compaction_pays_after(removed, context.price, policy),
         )
 
@@ -313,7 +355,7 @@ class Upkeep:
         if job is None:
             return
         if job.task.done() and not job.task.cancelled():
-            await append((await job.task).notes)
+            await self._log(append, job)
             return
         await _stop(job.task)
 

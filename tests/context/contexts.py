@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from agentkit import Agent, Limits, MemoryStore, tool
-from agentkit.context import Clear, Compact, Context, ContextPolicy, Offload
+from agentkit.context import Clear, Compact, Context, ContextPolicy, Offload, without_reader
 from agentkit.model import wire
 from agentkit.model.catalog import Price
 from agentkit.model.providers import ZAI
@@ -30,7 +30,10 @@ def fresh(policy=None, tools=b"[]", window=None):
 
 def folded(events, system, tools, policy):
     """Return a context that has folded these events."""
-    context = Context(system, tools, encode, policy=policy, price=PRICE, window=202_752)
+    base = without_reader(tools)
+    context = Context(
+        system, base, encode, reading=tools, policy=policy, price=PRICE, window=202_752
+    )
     for event in events:
         context.apply(event.body)
     return context
