@@ -16,6 +16,7 @@ from agentkit.errors import ConfigError, ReplayDiverged
 from agentkit.events import (
     ApprovalAnswered,
     Event,
+    Offloaded,
     Replied,
     RunStarted,
     ToolFinished,
@@ -181,7 +182,11 @@ async def replay(
         wanted = replace(wanted, model=LoggedModel(events, agent.model, check=both))
         # The log's model writes no summaries: what became of the prompt stands in the log too.
         edits = LoggedEdits(event.body for event in events)
-        wanted = replace(wanted, context=replace(policy, propose=edits))
+        offload = policy.offload
+        if offload and tools == "log":
+            notes = (e.body for e in events if isinstance(e.body, Offloaded))
+            offload = replace(offload, logged={note.call_id: note for note in notes})
+        wanted = replace(wanted, context=replace(policy, offload=offload, propose=edits))
     if tools == "log":
         own = [ResultReader(MemoryStore(), policy.offload).tool()] if policy.offload else []
         sources = (*agent.tools, *own) if agent.tools else ()

@@ -62,6 +62,9 @@ async def ingest(context: Context, bodies: Sequence[Body], put: PutBlob) -> list
 async def _result(
     context: Context, policy: Offload, body: ToolFinished, start: ToolStarted | None, put: PutBlob
 ) -> list[Body]:
+    if policy.logged is not None:
+        note = policy.logged.get(body.call_id)
+        return [note, body] if note else [body]
     if len(body.content) < policy.unchanged:  # no text of so few characters has more tokens
         return [body]
     data = body.content.encode(errors="replace")
@@ -72,8 +75,7 @@ async def _result(
         if earlier := context.ledger.standing.get(handle):
             await put(data)
             said = f"[unchanged: the same as the result of an earlier {body.name}, which still "
-            said += "stands above"
-            said += f"; see {opening(handle, readable=True)}]" if not context.is_joining else "]"
+            said += f"stands above; its handle is {handle[:SHORT]}]"
             note = Offloaded(
                 call_id=body.call_id, handle=handle, size=len(data), tokens=tokens, same_as=earlier
             )

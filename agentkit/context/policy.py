@@ -15,6 +15,7 @@ from agentkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from agentkit.context.view import Edit, View
+    from agentkit.events import Offloaded
 
 Propose = Callable[["View"], Sequence["Edit"]]
 """A policy of one's own: sees the context before each request and proposes edits."""
@@ -50,6 +51,8 @@ class Offload:
         paged: tools that bound their own results, which stay whole up to `paged_limit`.
         paged_limit: default 10,000.
         keep_characters: a longer result loses its middle before it is offloaded. Default 4,000,000.
+        logged: for replays: by call id, what a log says was offloaded. Where set, results are
+            taken as the log shows them and nothing else decides.
     """
 
     limit: int = 1_500
@@ -63,6 +66,7 @@ class Offload:
     )
     paged_limit: int = 10_000
     keep_characters: int = 4_000_000
+    logged: Mapping[str, Offloaded] | None = None
 
     def __post_init__(self) -> None:
         _positive(self, "limit", "preview", "error_limit", "page", "user_limit", "unchanged")
@@ -187,7 +191,7 @@ POLICIES: Mapping[str, ContextPolicy] = MappingProxyType(
         # discard to the ledger; in batches, where that pays.
         "research": ContextPolicy(
             offload=Offload(limit=6_000, preview=1_500),
-            clear=Clear(keep_rounds=5, least=8_000),
+            clear=Clear(keep_rounds=5, least=8_000, pays_within=4.0),
             compact=Compact(mode="ledger", tail=12_000, damage_usd=0.0),
         ),
         "unmanaged": ContextPolicy(offload=None, clear=None, compact=None),

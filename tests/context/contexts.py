@@ -24,8 +24,13 @@ def encode(message):
     return wire.encode(message, ZAI)
 
 
-def fresh(policy=None, tools=b"[]", window=None):
-    return Context("system", tools, encode, policy=policy, price=PRICE, window=window)
+READING = b'[{"function":{"name":"read_result"}}]'
+
+
+def fresh(policy=None, tools=b"[]", window=None, reading=READING):
+    return Context(
+        "system", tools, encode, reading=reading, policy=policy, price=PRICE, window=window
+    )
 
 
 def folded(events, system, tools, policy):
@@ -66,6 +71,18 @@ def filler(size, seed=0):
 def is_upkeep(request):
     last = request["messages"][-1]
     return last["role"] == "system" and last["content"].startswith(UPKEEP)
+
+
+class Watched(ScriptedModel):
+    """A scripted model that remembers the bytes of each request."""
+
+    def __init__(self, script):
+        super().__init__(script)
+        self.sent = []
+
+    async def ask(self, request, emit=None, early=None):
+        self.sent.append((tuple(request.messages), request.tools, request.digest))
+        return await super().ask(request, emit, early)
 
 
 class Worker:

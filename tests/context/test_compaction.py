@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from contexts import EAGER, PRICE, SMALL, Worker, encode, filler, folded, kinds, notes
+from contexts import EAGER, PRICE, SMALL, Watched, Worker, encode, filler, folded, kinds, notes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,23 +22,11 @@ from agentkit.context.verify import problems
 from agentkit.errors import PromptTooLong, SequenceConflict, StoreError
 from agentkit.events import Compacted, Event, UserMessage, now
 from agentkit.messages import Assistant, System, ToolCall, ToolOutput, User
-from agentkit.testing import Call, GLMServer, Refuse, Say, ScriptedModel
+from agentkit.testing import Call, GLMServer, Refuse, Say
 from agentkit.testing.checks import request_fault
 from agentkit.tool import Artifact
 
 GLM5 = Compact(tail=16_000, summary=3_500)
-
-
-class Watched(ScriptedModel):
-    """A scripted model that remembers the bytes of each request."""
-
-    def __init__(self, script):
-        super().__init__(script)
-        self.sent = []
-
-    async def ask(self, request, emit=None, early=None):
-        self.sent.append((tuple(request.messages), request.tools, request.digest))
-        return await super().ask(request, emit, early)
 
 
 def work(worker, *, said="go", **options):
