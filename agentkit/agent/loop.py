@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentkit.agent.afford import answer_bound
 from agentkit.agent.guardrails import refusal
 from agentkit.agent.output import UNFINISHED
-from agentkit.context import PrefixBreak
+from agentkit.context import PrefixBreak, way_out
 from agentkit.errors import GuardrailTripped, PrefixMoved, PromptTooLong
 from agentkit.events import Noted, Reminder, Replied, ToolFinished
 from agentkit.log import mark, warn
@@ -52,9 +52,7 @@ async def drive(run: Run[Any]) -> Any:
         try:
             early = await _ask(run)
         except PromptTooLong as error:
-            if not await run.upkeep.overflow(run.append, run.events, error):
-                raise
-            early = await _ask(run)
+            early = await _ask_shorter(run, error)
 
 
 async def _ask(run: Run[Any]) -> Early:
@@ -71,6 +69,16 @@ async def _ask(run: Run[Any]) -> Early:
     await run.append([_replied(reply, request.digest), *run.context.notes_on(reply.usage)])
     await _note_reply(run, reply)
     return early
+
+
+async def _ask_shorter(run: Run[Any], error: PromptTooLong) -> Early:
+    """Shorten the prompt and ask once more; what cannot be shortened ends the run, with advice."""
+    try:
+        if await run.upkeep.overflow(run.append, run.events, error):
+            return await _ask(run)
+    except PromptTooLong as again:
+        error = again
+    raise way_out(run.context, error) from error
 
 
 def _bounded(run: Run[Any], request: Request) -> Request:

@@ -139,7 +139,8 @@ def compose(context: Context, cut: int, summary: Mapping[str, str]) -> Composed:
     parts += _results(context, cut)
     if summary:
         parts += ["", "## Summary, written by you", render(summary)]
-    return Composed("\n".join(parts), user, tuple(pinned))
+    content = "\n".join(parts) if len(parts) > 1 else ""  # a message shown in part left nothing out
+    return Composed(content, user, tuple(pinned))
 
 
 def _current(messages: Sequence[Message], cut: int) -> Content | None:

@@ -22,6 +22,7 @@ from agentkit.context.compact import (
 )
 from agentkit.context.context import Context
 from agentkit.context.offload import Shown, ingest
+from agentkit.context.overflow import large_message, shown_in_part
 from agentkit.context.policy import Clear, Compact, Mode
 from agentkit.context.summarise import Summary, summarise, summarise_fresh
 from agentkit.context.view import ClearResults, View
@@ -99,7 +100,8 @@ class Upkeep:
     async def overflow(self, append: Append, log: Sequence[Event], error: Exception) -> bool:
         """Shorten a prompt that the provider found too long; return whether there was a way.
 
-        Old results go, new large ones are clipped to previews, the older part is compacted.
+        Old results go, new large ones and a message of the user that is most of the prompt are
+        shown in part, the older part is compacted.
         """
         count = 1 + sum(
             isinstance(event.body, Noted) and event.body.topic == "overflow" for event in log
@@ -113,6 +115,13 @@ class Upkeep:
             return False
         await self._drop_job(append)
         clipped = await self._clip(append)
+        large = large_message(self._context)
+        if large is not None and self._context.tools:  # `read_result` opens the rest
+            event = self._compacted(
+                compact, large + 1, self._context.ledger.summary, "overflow", "ledger"
+            )
+            await append([shown_in_part(event, self._context)])
+            return True
         cut = find_cut(self._context.messages, self._context.sizes(), compact.tail // 2)
         if cut is None:
             return clipped
