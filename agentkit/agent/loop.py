@@ -16,7 +16,7 @@ from agentkit.tool import Past
 
 if TYPE_CHECKING:
     from agentkit.agent.run import Run
-    from agentkit.model import Reply, Request
+    from agentkit.model import Asks, Reply, Request
     from agentkit.tool import Early
 
 CUT_SHORT = {
@@ -62,10 +62,17 @@ async def _ask(run: Run[Any]) -> Early:
     request, moved = run.context.request()
     if moved:
         await _note_prefix(run, moved)
+
+    async def asks(place: int, name: str) -> Request:
+        nonlocal request
+        if await run.upkeep.asks(run.append, run.events, place, name):
+            request = run.context.request()[0]
+        return _bounded(run, request, asks)
+
     emit = parts.finish.partial(run.emit) if run.is_watched else None
     # Calls that only read may start while the model is still writing.
     early = parts.dispatcher.early(run.emit)
-    reply = await parts.model.ask(_bounded(run, request), emit, early)
+    reply = await parts.model.ask(_bounded(run, request, asks), emit, early)
     await run.append([_replied(reply, request.digest), *run.context.notes_on(reply.usage)])
     await _note_reply(run, reply)
     return early
@@ -81,7 +88,7 @@ async def _ask_shorter(run: Run[Any], error: PromptTooLong) -> Early:
     raise way_out(run.context, error) from error
 
 
-def _bounded(run: Run[Any], request: Request) -> Request:
+def _bounded(run: Run[Any], request: Request, asks: Asks) -> Request:
     """Return the request with what it may cost, and the form that its answer has to have."""
     bound = answer_bound(
         run.left().cost_usd,
@@ -89,7 +96,7 @@ def _bounded(run: Run[Any], request: Request) -> Request:
         run.context.tokens,
         run.standing.last_usage,
     )
-    return replace(request, max_tokens=bound, json_object=run.parts.finish.is_json)
+    return replace(request, max_tokens=bound, json_object=run.parts.finish.is_json, asks=asks)
 
 
 async def _act(run: Run[Any], early: Early | None) -> None:

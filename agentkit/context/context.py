@@ -25,6 +25,9 @@ GROWTH = 1_000.0
 """Tokens that a turn adds, before a run has shown its own figure."""
 _TURNS = 10  # turns after a compaction before its own growth counts
 
+FAILOVER = "failover"
+"""Topic of the note that another model is asked than answered last."""
+
 SUMMARY = "summary"
 """Topic of the note that says what a request for a summary cost."""
 
@@ -56,6 +59,8 @@ class Context:
         estimate: of sizes in tokens.
         growth: tokens that a turn adds since the last compaction, net of what was cleared.
         cold: whether the provider's cache is known to be lost.
+        asked: place of the model that is asked: 0 for the run's own, from 1 for its fallbacks.
+        answered: place of the model that answered last, whose cache has the prompt.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Context:
         self.estimate = TokenEstimate()
         self.growth = GROWTH
         self.cold = False
+        self.asked = self.answered = 0
         self._transcript = Transcript(system, encode)
         self._encode = encode
         self._tools = tools
@@ -142,8 +148,8 @@ class Context:
             if isinstance(body, RunResumed) and body.changed:
                 self.cold = True
                 self._watch.lost()
-            elif isinstance(body, Noted) and body.topic == SUMMARY:
-                self._watch.summary(body.data.get("cost_usd"))
+            elif isinstance(body, Noted):
+                self._note(body)
         self.ledger.apply(logged or body)
 
     def request(self) -> tuple[Request, PrefixBreak | None]:
@@ -210,6 +216,14 @@ class Context:
                 seen.add("*" if call.writes else call.arguments)
         return tuple(reversed(found))
 
+    def _note(self, body: Noted) -> None:
+        if body.topic == SUMMARY:
+            self._watch.summary(body.data.get("cost_usd"))
+        elif body.topic == FAILOVER:
+            self.asked = body.data["place"]
+            self.cold = self.asked != self.answered
+            self._watch.lost(cold=self.cold)
+
     def _reply(self, body: Replied) -> None:
         before = self._size()
         transcript = self._transcript
@@ -219,6 +233,7 @@ class Context:
         )
         self._watch.reply(body.usage)
         self.cold = False
+        self.answered = self.asked
         if self._since is None:
             self._since = self.turn, body.usage.input
         turns = self.turn - self._since[0]

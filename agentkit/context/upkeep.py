@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agentkit.context.clear import cleared, propose_clear
@@ -20,7 +20,7 @@ from agentkit.context.compact import (
     hard_stop,
     threshold,
 )
-from agentkit.context.context import Context
+from agentkit.context.context import FAILOVER, Context
 from agentkit.context.offload import Shown, ingest
 from agentkit.context.overflow import large_message, shown_in_part
 from agentkit.context.policy import Clear, Compact, Mode
@@ -97,6 +97,29 @@ class Upkeep:
         if policy.compact:
             await self._compact(append, policy.compact, left_usd)
 
+    async def asks(self, append: Append, log: Sequence[Event], place: int, name: str) -> bool:
+        """Take note of which model is asked now; return whether the prompt has changed for it.
+
+        Where another one answered last, its cache has nothing of this prompt, or what it had is
+        old: results are cleared that it would have to be sent anew.
+
+        Args:
+            append: logs events.
+            log: of the run, to be read only.
+            place: 0 for the run's model, from 1 for its fallbacks.
+            name: of the model.
+        """
+        context = self._context
+        if place == context.asked:
+            return False
+        cold = place != context.answered
+        text = f"{name} is asked, which did not answer last" if cold else f"{name} is asked again"
+        data = {"place": place, "model": name, "cold": cold}
+        await append([Noted(topic=FAILOVER, text=text, data=data)])
+        if not cold or self._policy.propose or self._job is not None:
+            return False
+        return await self._clear(append, log, FAILOVER)
+
     async def overflow(self, append: Append, log: Sequence[Event], error: Exception) -> bool:
         """Shorten a prompt that the provider found too long; return whether there was a way.
 
@@ -169,17 +192,20 @@ class Upkeep:
                 await self._replace(append, compact, cut, edit.reason, edit.mode)
                 return  # what else was proposed speaks of messages that have moved
 
-    async def _clear(self, append: Append, log: Sequence[Event]) -> None:
+    async def _clear(self, append: Append, log: Sequence[Event], cause: str = "") -> bool:
         policy, tokens = self._policy.clear, self._context.tokens
         if policy is None or (
             not self._context.cold and self._looked <= tokens < self._looked + _STEP
         ):
-            return
+            return False
         self._looked = tokens
         edit = propose_clear(self._view(log), policy)
-        if edit and (event := cleared(self._context, edit)):
-            await append([event])
-            self._looked = self._context.tokens
+        event = edit and cleared(self._context, replace(edit, reason=cause or edit.reason))
+        if not event:
+            return False
+        await append([event])
+        self._looked = self._context.tokens
+        return True
 
     async def _compact(self, append: Append, policy: Compact, left_usd: float | None) -> None:
         context = self._context
