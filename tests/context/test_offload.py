@@ -167,9 +167,7 @@ def test_patterns_are_regular_expressions_or_what_models_mean_by_them(pattern, l
     assert shown[0] == f"[{len(lines)} lines match]"
     numbered = {int(row.partition(": ")[0]): row.partition(": ")[2] for row in shown[1:]}
     assert set(lines) <= numbered.keys()
-    assert all(
-        abs(at - line) <= 1 for at in numbered for line in [min(lines, key=lambda x: abs(x - at))]
-    )
+    assert all(min(abs(at - line) for line in lines) <= 1 for at in numbered)
     assert all(SOURCE.splitlines()[at - 1] == row for at, row in numbered.items())
 
 
