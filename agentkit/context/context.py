@@ -7,6 +7,7 @@ logged edit changes in the middle.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from agentkit.context.view import ResultView
 from agentkit.events import Body, Cleared, Compacted, Noted, Replied, RunResumed
 from agentkit.messages import Message, System, ToolOutput
 from agentkit.model import Price, Request
+from agentkit.tool.base import REDACTED
+from agentkit.tool.redact import hidden
 from agentkit.usage import Usage
 
 GROWTH = 1_000.0
@@ -91,6 +94,7 @@ class Context:
         self._bytes = len(tools)
         self._counted = 0
         self._since: tuple[int, int] | None = None
+        self._hidden: set[str] = set()
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -151,6 +155,15 @@ class Context:
             elif isinstance(body, Noted):
                 self._note(body)
         self.ledger.apply(logged or body)
+        if logged is not None and logged is not body:
+            self._hidden.update(hidden(body, logged))
+
+    def masked(self, text: str) -> str:
+        """Return what a model wrote for the log, without arguments that were redacted there."""
+        if not self._hidden:
+            return text
+        words = "|".join(map(re.escape, sorted(self._hidden, key=len, reverse=True)))
+        return re.sub(rf"(?<!\w)(?:{words})(?!\w)", REDACTED, text)
 
     def request(self) -> tuple[Request, PrefixBreak | None]:
         """Return the next request, and where its prefix broke if it did."""

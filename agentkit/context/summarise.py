@@ -70,7 +70,8 @@ async def summarise(
                 break
             wrong = ["it was empty"] if isinstance(error, EmptyReply) else wrong
             continue
-        items = patched(before, parse(reply.message.content))
+        said = context.masked(reply.message.content)
+        items = patched(before, parse(said))
         wrong = _wrong(reply, items, context, policy, archive, replaced)
         if not wrong:
             composed = compose(context, cut, items)
@@ -97,7 +98,7 @@ async def summarise_fresh(
         reply = await model.ask(request)
     except ModelError as error:
         return "", (_failed(error),)
-    return reply.message.content, (_note(reply, []),)
+    return context.masked(reply.message.content), (_note(reply, []),)
 
 
 def spent_on_summary(body: object) -> tuple[Usage, float | None] | None:
