@@ -55,7 +55,7 @@ async def summarise(
         snapshot: the prompt at a moment when no call was open.
     """
     before = dict(context.ledger.summary)
-    replaced = sum(context.sizes()[1:cut])
+    replaced = sum(context.sizes()[1:cut]) - _kept(context, cut)
     archive = "\n".join(map(_text, snapshot.messages))
     notes: list[Noted] = []
     wrong: list[str] = []
@@ -134,6 +134,13 @@ def _wrong(
         budget=policy.summary,
         replaced=replaced,
     )
+
+
+def _kept(context: Context, cut: int) -> int:
+    """Return the tokens of what stands in the cut part's place whatever the summary says."""
+    bare = compose(context, cut, {})
+    text = bare.content if bare.user is None else bare.content + plain_text(bare.user)
+    return context.estimate.of(len(text.encode(errors="replace")))
 
 
 def _lost(composed: Composed, snapshot: Snapshot, cut: int) -> list[str]:

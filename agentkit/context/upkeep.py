@@ -150,8 +150,8 @@ class Upkeep:
             return clipped
         window = self._context.window
         fits = window is None or self._context.tokens < window * compact.hard_stop
-        await self._replace(append, compact, cut, "overflow", compact.mode if fits else "ledger")
-        return True
+        mode = compact.mode if fits else "ledger"
+        return await self._replace(append, compact, cut, "overflow", mode) or clipped
 
     async def compact(self, append: Append) -> int:
         """Compact now, whatever the threshold; return how many tokens left the prompt.
@@ -279,9 +279,14 @@ class Upkeep:
 
     async def _replace(
         self, append: Append, policy: Compact, cut: int, reason: str, mode: Mode
-    ) -> None:
-        """Compact now, with what the mode asks for; a summary that fails leaves the ledger."""
+    ) -> bool:
+        """Compact now, with what the mode asks for; a summary that fails leaves the ledger.
+
+        Where the ledger alone is no shorter than what it replaces, nothing is asked or done.
+        """
         items = dict(self._context.ledger.summary)
+        if mode != "drop" and self._compacted(policy, cut, items, reason, "ledger").removed <= 0:
+            return False
         if mode == "summary":
             snapshot = self._context.snapshot()
             made = await summarise(self._context, self._model, policy, cut, snapshot)
@@ -291,8 +296,9 @@ class Upkeep:
         elif mode == "fresh":
             text, notes = await summarise_fresh(self._context, self._model, cut)
             await append(notes)
-            items = {"s1": text}
+            items, mode = ({"s1": text}, mode) if text.strip() else (items, "ledger")
         await append([self._compacted(policy, cut, items, reason, mode)])
+        return True
 
     def _compacted(
         self, policy: Compact, cut: int, summary: Mapping[str, str], reason: str, mode: Mode
