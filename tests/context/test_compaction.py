@@ -294,13 +294,17 @@ def test_a_compaction_that_is_killed_changes_nothing_and_the_run_resumes():
     assert not kinds(log, "compacted")
     store.healed = True
 
+    again = Watched(worker)
+
     async def main():
-        again = worker.agent(store=store, model=Watched(worker))
-        result = await again.resume(run_id)
+        result = await worker.agent(store=store, model=again).resume(run_id)
         return result, await store.load(run_id)
 
     result, log = asyncio.run(main())
     assert result.output == "finished"
+    before = [sent[0] for sent in model.sent if sent[2]][-1]
+    after = next(sent[0] for sent in again.sent if sent[2])
+    assert after[: len(before)] == before
     assert kinds(log, "compacted")
 
 
