@@ -42,7 +42,8 @@ def shown_in_part(event: Compacted, context: Context) -> Compacted:
     The log and the ledger have the whole of it, which `read_result` opens.
     """
     text = event.user
-    assert isinstance(text, str)
+    if not isinstance(text, str):  # another one follows it at once: the ledger names it
+        return event
     said = next(said for said in reversed(context.ledger.said) if said.text == text)
     estimate = context.estimate
     tokens = estimate.of(len(text.encode(errors="replace")))

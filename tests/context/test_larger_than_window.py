@@ -10,7 +10,7 @@ from contexts import HANDLE, filler, kinds, notes
 
 from agentkit import GLM, Agent, MemoryStore, tool
 from agentkit.context import Clear, ContextPolicy
-from agentkit.errors import PromptTooLong
+from agentkit.errors import PromptTooLong, RequestRejected
 from agentkit.testing import Call, GLMServer, Refuse, Say
 from agentkit.testing.checks import request_fault
 
@@ -106,6 +106,27 @@ def test_a_large_message_after_others_leaves_them_in_the_ledger():
     shown = brain.seen[-1]
     assert "Use tabs." in shown[1]["content"]
     assert shown[2]["content"].endswith(CARE)
+
+
+def test_a_large_message_that_another_one_follows_at_once_is_named_in_the_ledger():
+    brain = Small(pattern="never touch")
+    refusals = [Refuse(400, "1214", "not now")]
+
+    async def main():
+        script = lambda request: refusals.pop() if refusals else brain(request)  # noqa: E731
+        async with GLMServer(script) as server:
+            model = GLM(UNKNOWN, base_url=server.base_url)
+            async with Agent(model, tools=[fetch], store=MemoryStore()).open() as run:
+                with pytest.raises(RequestRejected):
+                    await run.send(PASTE)
+                await run.send("Well?")
+                return run.events
+
+    log = asyncio.run(main())
+    assert [body.content for body in kinds(log, "user_message")] == [PASTE, "Well?"]
+    assert [one["content"] for one in brain.seen[0] if one["role"] == "user"] == ["Well?"]
+    assert CARE in brain.seen[0][1]["content"]  # a constraint, so it is kept whole
+    assert CARE in brain.seen[-1][-1]["content"]
 
 
 def test_without_a_tool_to_read_it_a_large_message_is_refused_with_the_way_out():
