@@ -104,6 +104,26 @@ def test_a_way_back_that_fails_costs_what_it_costs(tmp_path):
     assert again.output == "done"
 
 
+def test_another_process_that_goes_on_after_a_fallback_knows_that_its_model_is_cold(tmp_path):
+    first, second = Endpoint(down=(9,)), Endpoint()
+
+    async def main():
+        store = SQLiteStore(tmp_path)
+        async with GLMServer(first) as primary, GLMServer(second) as other:
+            result = await agent(primary, other, store).run("go")
+            async with agent(primary, other, store).open(run_id=result.run_id) as run:
+                await run.send("and now?")
+                log = run.events
+        await store.close()
+        return log
+
+    log = asyncio.run(main())
+    assert placeholders(first.seen[8]) == 0
+    assert placeholders(second.seen[9]) == placeholders(first.seen[10]) == 6
+    assert [note.data["place"] for note in notes(log, "failover")] == [1, 0]
+    assert all(note.data["cold"] for note in notes(log, "failover"))
+
+
 def test_the_command_names_the_failover(tmp_path, monkeypatch):
     _, _, log, _ = failing_over(tmp_path)
     monkeypatch.setenv("AGENTKIT_HOME", str(tmp_path))
