@@ -163,9 +163,9 @@ def _lossless(dispatch: DispatchPolicy, policy: ContextPolicy) -> DispatchPolicy
 def _with_reader(
     tools: tuple[Tool, ...], store: Store, policy: ContextPolicy
 ) -> tuple[tuple[Tool, ...], ResultReader]:
-    """Add `read_result` where results may be offloaded, unless a tool has its name already."""
+    """Add `read_result` where results may leave the prompt, unless a tool has its name already."""
     reader = ResultReader(store, policy.offload or Offload())
-    if not tools or policy.offload is None or any(one.name == READ_RESULT for one in tools):
+    if not tools or not policy.edits or any(one.name == READ_RESULT for one in tools):
         return tools, reader
     return tuple(sorted((*tools, reader.tool()), key=lambda one: one.name)), reader
 

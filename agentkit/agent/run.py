@@ -308,7 +308,7 @@ class Run(Generic[T]):
             usage=spent.usage,
             cost_usd=spent.cost_usd,
             seconds=spent.seconds,
-            artifacts=tuple([await self._artifact(ref) for ref in refs]),
+            artifacts=tuple([one for ref in refs if (one := await self._artifact(ref))]),
             messages=self.context.messages,
             plan=self.plan,
             pending=self.pending,
@@ -361,5 +361,11 @@ class Run(Generic[T]):
         except StoreError as error:
             warn("agent", "run.end_not_logged", run_id=self.id, error=str(error))
 
-    async def _artifact(self, ref: ArtifactRef) -> Artifact:
-        return Artifact(ref.name, ref.media_type, await self.parts.store.get_blob(ref.sha256))
+    async def _artifact(self, ref: ArtifactRef) -> Artifact | None:
+        """Return a file that a tool made; one that is lost must not take the output with it."""
+        try:
+            data = await self.parts.store.get_blob(ref.sha256)
+        except StoreError as error:
+            warn("agent", "artifact.lost", run_id=self.id, name=ref.name, error=str(error))
+            return None
+        return Artifact(ref.name, ref.media_type, data)

@@ -2,6 +2,7 @@
 
 from agentkit.context.cache import PrefixBreak
 from agentkit.context.context import Context
+from agentkit.context.overflow import way_out
 from agentkit.context.policy import (
     POLICIES,
     Clear,
@@ -48,5 +49,6 @@ __all__ = [
     "fold",
     "named",
     "spent_on_summary",
+    "way_out",
     "without_reader",
 ]

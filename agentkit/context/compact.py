@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from agentkit.context.ledger import USER_MESSAGES, Ledger, Said
 from agentkit.context.offload import SHORT, opening
-from agentkit.context.policy import Compact
+from agentkit.context.policy import Compact, Mode
 from agentkit.context.prices import paid
 from agentkit.context.summary import render
+from agentkit.events import Compacted
 from agentkit.messages import Content, Message, ToolOutput, User, plain_text
 from agentkit.model import Price
 
@@ -134,7 +135,52 @@ def compose(context: Context, cut: int, summary: Mapping[str, str]) -> Composed:
     parts += _results(context, cut)
     if summary:
         parts += ["", "## Summary, written by you", render(summary)]
-    return Composed("\n".join(parts), user, tuple(pinned))
+    content = "\n".join(parts) if len(parts) > 1 else ""  # a message shown in part left nothing out
+    return Composed(content, user, tuple(pinned))
+
+
+def compacted(
+    context: Context,
+    policy: Compact,
+    cut: int,
+    summary: Mapping[str, str],
+    *,
+    reason: str,
+    mode: Mode,
+    freed: int = 0,
+) -> Compacted:
+    """Return the event that replaces what stands before the message at `cut`.
+
+    Args:
+        context: of the run.
+        policy: what it cost is reckoned by.
+        cut: index of the first message that stays.
+        summary: the items of the summary; of mode "fresh" its text as the item "s1".
+        reason: why, in a word.
+        mode: what is left.
+        freed: tokens of old results in the tail that are cleared with it.
+    """
+    composed = compose(context, cut, summary)
+    content = composed.content
+    if mode in {"fresh", "drop"}:
+        content = "Summary of the work so far:\n" + summary["s1"] if mode == "fresh" else ""
+        summary = {}
+    sizes = context.sizes()
+    head = context.estimate.of(len(content.encode(errors="replace")))
+    if composed.user is not None:
+        head += context.estimate.of(len(plain_text(composed.user).encode(errors="replace")))
+    removed = sum(sizes[1:cut]) - head
+    return Compacted(
+        cut=cut,
+        content=content,
+        user=composed.user,
+        summary=summary,
+        reason=reason,
+        mode=mode,
+        removed=removed,
+        rewritten=head + sum(sizes[cut:]) - freed + (sizes[0] if context.is_joining else 0),
+        pays_after=compaction_pays_after(removed, context.price, policy),
+    )
 
 
 def _current(messages: Sequence[Message], cut: int) -> Content | None:

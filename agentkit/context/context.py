@@ -7,6 +7,7 @@ logged edit changes in the middle.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,11 +20,16 @@ from agentkit.context.view import ResultView
 from agentkit.events import Body, Cleared, Compacted, Noted, Offloaded, Replied, RunResumed
 from agentkit.messages import Message, System, ToolOutput
 from agentkit.model import Price, Request
+from agentkit.tool.base import REDACTED
+from agentkit.tool.redact import hidden
 from agentkit.usage import Usage
 
 GROWTH = 1_000.0
 """Tokens that a turn adds, before a run has shown its own figure."""
 _TURNS = 10  # turns after a compaction before its own growth counts
+
+FAILOVER = "failover"
+"""Topic of the note that another model is asked than answered last."""
 
 SUMMARY = "summary"
 """Topic of the note that says what a request for a summary cost."""
@@ -60,6 +66,8 @@ class Context:
         estimate: of sizes in tokens.
         growth: tokens that a turn adds since the last compaction, net of what was cleared.
         cold: whether the provider's cache is known to be lost.
+        asked: place of the model that is asked: 0 for the run's own, from 1 for its fallbacks.
+        answered: place of the model that answered last, whose cache has the prompt.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Context:
         self.estimate = TokenEstimate()
         self.growth = GROWTH
         self.cold = False
+        self.asked = self.answered = 0
         self._transcript = Transcript(system, encode)
         self._encode = encode
         self._tools = tools
@@ -92,6 +101,7 @@ class Context:
         self._counted = 0
         self._since: tuple[int, int] | None = None
         self._compacted = False
+        self._hidden: set[str] = set()
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -166,14 +176,23 @@ class Context:
             if isinstance(body, RunResumed) and body.changed:
                 self.cold = True
                 self._watch.lost()
-            elif isinstance(body, Noted) and body.topic == SUMMARY:
-                self._watch.summary(body.data.get("cost_usd"))
+            elif isinstance(body, Noted):
+                self._note(body)
         self.ledger.apply(logged or body)
         needs = isinstance(body, Cleared | Compacted) or (
             isinstance(body, Offloaded) and not body.same_as
         )
         if needs and self.is_joining:
             self._join_reader()
+        if logged is not None and logged is not body:
+            self._hidden.update(hidden(body, logged))
+
+    def masked(self, text: str) -> str:
+        """Return what a model wrote for the log, without arguments that were redacted there."""
+        if not self._hidden:
+            return text
+        words = "|".join(map(re.escape, sorted(self._hidden, key=len, reverse=True)))
+        return re.sub(rf"(?<!\w)(?:{words})(?!\w)", REDACTED, text)
 
     def request(self) -> tuple[Request, PrefixBreak | None]:
         """Return the next request, and where its prefix broke if it did."""
@@ -242,6 +261,14 @@ class Context:
                 seen.add("*" if call.writes else call.arguments)
         return tuple(reversed(found))
 
+    def _note(self, body: Noted) -> None:
+        if body.topic == SUMMARY:
+            self._watch.summary(body.data.get("cost_usd"))
+        elif body.topic == FAILOVER:
+            self.asked = body.data["place"]
+            self.cold = self.asked != self.answered
+            self._watch.lost(cold=self.cold)
+
     def _reply(self, body: Replied) -> None:
         before = self._size()
         transcript = self._transcript
@@ -253,6 +280,7 @@ class Context:
         self.estimate.anchor(before, body.usage, lengths)
         self._watch.reply(body.usage)
         self.cold = False
+        self.answered = self.asked
         if self._since is None:
             self._since = self.turn, body.usage.input
         turns = self.turn - self._since[0]

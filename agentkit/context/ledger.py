@@ -1,6 +1,8 @@
 """The ledger: what a run must never forget, kept by code from the log and never summarised.
 
 The user's words, constraints, approvals, the plan, files, artifacts, and where large texts lie.
+Running processes stand in no ledger because there are none: what a call of ours leaves running is
+killed at its end, and its result says so.
 """
 
 from __future__ import annotations

@@ -177,6 +177,11 @@ class ContextPolicy:
     files: Files = field(default_factory=Files)
     workspace: Path | None = None
 
+    @property
+    def edits(self) -> bool:
+        """Whether anything may leave the prompt."""
+        return any((self.offload, self.clear, self.compact, self.propose))
+
 
 POLICIES: Mapping[str, ContextPolicy] = MappingProxyType(
     {

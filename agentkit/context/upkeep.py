@@ -14,20 +14,20 @@ from datetime import datetime
 from agentkit.context.clear import cleared, propose_clear, propose_clear_after
 from agentkit.context.compact import (
     border,
-    compaction_pays_after,
-    compose,
+    compacted,
     find_cut,
     hard_stop,
     threshold,
 )
-from agentkit.context.context import Context
+from agentkit.context.context import FAILOVER, Context
 from agentkit.context.offload import Shown, ingest
+from agentkit.context.overflow import large_message, shown_in_part
 from agentkit.context.policy import Clear, Compact, Mode
 from agentkit.context.summarise import Summary, summarise, summarise_fresh
 from agentkit.context.view import ClearResults, View
 from agentkit.events import Body, Cleared, Compacted, Event, Noted, Replied, now
 from agentkit.log import warn
-from agentkit.messages import ToolOutput, plain_text
+from agentkit.messages import ToolOutput
 from agentkit.model import Model
 from agentkit.store import Store
 
@@ -37,6 +37,7 @@ Append = Callable[[Sequence[Body]], Awaitable[None]]
 _STEP = 1_000  # tokens that the prompt grows between two looks for something to clear
 _LEDGER = 1_500  # tokens that a ledger weighs, about
 _LEAST = 4_000  # tokens that a compaction removes at least, beyond what it puts in their place
+_WORTH = 100  # tokens that any compaction removes at least; sizes are estimates
 _AGAIN = 1.2  # growth of the prompt after which a summary that failed is tried again
 _FAILURES = 2  # summaries that failed, each after two attempts, before the ledger stands alone
 
@@ -99,10 +100,34 @@ class Upkeep:
         if policy.compact:
             await self._compact(append, policy.compact, left_usd)
 
+    async def asks(self, append: Append, log: Sequence[Event], place: int, name: str) -> bool:
+        """Take note of which model is asked now; return whether the prompt has changed for it.
+
+        Where another one answered last, its cache has nothing of this prompt, or what it had is
+        old: results are cleared that it would have to be sent anew.
+
+        Args:
+            append: logs events.
+            log: of the run, to be read only.
+            place: 0 for the run's model, from 1 for its fallbacks.
+            name: of the model.
+        """
+        context = self._context
+        if place == context.asked:
+            return False
+        cold = place != context.answered
+        text = f"{name} is asked, which did not answer last" if cold else f"{name} is asked again"
+        data = {"place": place, "model": name, "cold": cold}
+        await append([Noted(topic=FAILOVER, text=text, data=data)])
+        if not cold or self._policy.propose or self._job is not None:
+            return False
+        return await self._clear(append, log, FAILOVER)
+
     async def overflow(self, append: Append, log: Sequence[Event], error: Exception) -> bool:
         """Shorten a prompt that the provider found too long; return whether there was a way.
 
-        Old results go, new large ones are clipped to previews, the older part is compacted.
+        Old results go, new large ones and a message of the user that is most of the prompt are
+        shown in part, the older part is compacted.
         """
         count = 1 + sum(
             isinstance(event.body, Noted) and event.body.topic == "overflow" for event in log
@@ -116,13 +141,21 @@ class Upkeep:
             return False
         await self._drop_job(append)
         clipped = await self._clip(append)
+        large = large_message(self._context)
+        if large is not None and self._context.is_readable:  # `read_result` opens the rest
+            summary = self._context.ledger.summary
+            event = compacted(
+                self._context, compact, large + 1, summary, reason="overflow", mode="ledger"
+            )
+            await append([shown_in_part(event, self._context)])
+            return True
         cut = find_cut(self._context.messages, self._context.sizes(), compact.tail // 2)
         if cut is None:
             return clipped
         window = self._context.window
         fits = window is None or self._context.tokens < window * compact.hard_stop
-        await self._replace(append, compact, cut, "overflow", compact.mode if fits else "ledger")
-        return True
+        mode = compact.mode if fits else "ledger"
+        return await self._replace(append, compact, cut, "overflow", mode) or clipped
 
     async def compact(self, append: Append) -> int:
         """Compact now, whatever the threshold; return how many tokens left the prompt.
@@ -170,17 +203,20 @@ class Upkeep:
                 await self._replace(append, compact, cut, edit.reason, edit.mode)
                 return  # what else was proposed speaks of messages that have moved
 
-    async def _clear(self, append: Append, log: Sequence[Event]) -> None:
+    async def _clear(self, append: Append, log: Sequence[Event], cause: str = "") -> bool:
         policy, tokens = self._policy.clear, self._context.tokens
         if policy is None or (
             not self._context.cold and self._looked <= tokens < self._looked + _STEP
         ):
-            return
+            return False
         self._looked = tokens
         edit = propose_clear(self._view(log), policy)
-        if edit and (event := cleared(self._context, edit)):
-            await append([event])
-            self._looked = self._context.tokens
+        event = edit and cleared(self._context, replace(edit, reason=cause or edit.reason))
+        if not event:
+            return False
+        await append([event])
+        self._looked = self._context.tokens
+        return True
 
     async def _compact(self, append: Append, policy: Compact, left_usd: float | None) -> None:
         context = self._context
@@ -266,9 +302,15 @@ class Upkeep:
 
     async def _replace(
         self, append: Append, policy: Compact, cut: int, reason: str, mode: Mode
-    ) -> None:
-        """Compact now, with what the mode asks for; a summary that fails leaves the ledger."""
+    ) -> bool:
+        """Compact now, with what the mode asks for; a summary that fails leaves the ledger.
+
+        Where the ledger alone is hardly shorter than what it replaces, nothing is asked or done.
+        """
         items = dict(self._context.ledger.summary)
+        least = compacted(self._context, policy, cut, items, reason=reason, mode="ledger")
+        if mode != "drop" and least.removed < _WORTH:
+            return False
         if mode == "summary":
             snapshot = self._context.snapshot()
             made = await summarise(self._context, self._model, policy, cut, snapshot)
@@ -278,8 +320,9 @@ class Upkeep:
         elif mode == "fresh":
             text, notes = await summarise_fresh(self._context, self._model, cut)
             await append(notes)
-            items = {"s1": text}
+            items, mode = ({"s1": text}, mode) if text.strip() else (items, "ledger")
         await append(self._compaction(policy, cut, items, reason, mode))
+        return True
 
     def _compaction(
         self, policy: Compact, cut: int, summary: Mapping[str, str], reason: str, mode: Mode
@@ -290,42 +333,16 @@ class Upkeep:
         """
         edit = propose_clear_after(cut, self._view(()), self._policy.clear)
         free = cleared(self._context, edit) if edit else None
-        if free is None:
-            return [self._compacted(policy, cut, summary, reason, mode, 0)]
-        free = replace(free, rewritten=0, pays_after=0.0)
-        return [free, self._compacted(policy, cut, summary, reason, mode, free.removed)]
-
-    def _compacted(
-        self,
-        policy: Compact,
-        cut: int,
-        summary: Mapping[str, str],
-        reason: str,
-        mode: Mode,
-        freed: int,
-    ) -> Compacted:
-        context = self._context
-        composed = compose(context, cut, summary)
-        content = composed.content
-        if mode in {"fresh", "drop"}:
-            content = "Summary of the work so far:\n" + summary["s1"] if mode == "fresh" else ""
-            summary = {}
-        sizes = context.sizes()
-        head = context.estimate.of(len(content.encode(errors="replace")))
-        if composed.user is not None:
-            head += context.estimate.of(len(plain_text(composed.user).encode(errors="replace")))
-        removed = sum(sizes[1:cut]) - head
-        return Compacted(
-            cut=cut,
-            content=content,
-            user=composed.user,
-            summary=summary,
+        event = compacted(
+            self._context,
+            policy,
+            cut,
+            summary,
             reason=reason,
             mode=mode,
-            removed=removed,
-            rewritten=head + sum(sizes[cut:]) - freed + (sizes[0] if context.is_joining else 0),
-            pays_after=compaction_pays_after(removed, context.price, policy),
+            freed=free.removed if free else 0,
         )
+        return [replace(free, rewritten=0, pays_after=0.0), event] if free else [event]
 
     async def _clip(self, append: Append) -> bool:
         """Clear all results but the last reply's, and clip what is large among those."""

@@ -34,6 +34,7 @@ Fields = tuple[tuple[str, str], ...]
 _TOPICS = {
     PREFIX_BREAK: "Prefix break",
     "fallback": "Another model answered",
+    "failover": "Another model is asked",
     "window": "The window fills up",
     "length": "The reply was cut short",
     "repetition": "The reply repeated itself",

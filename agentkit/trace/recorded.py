@@ -11,7 +11,6 @@ import orjson
 from agentkit.context.transcript import UNRESOLVED, fold
 from agentkit.errors import LogUnreadable, RunNotFound
 from agentkit.events import (
-    Body,
     Event,
     Reminder,
     Replied,
@@ -61,8 +60,13 @@ class Recorded:
         return transcript.messages
 
 
-async def read_run(store: Store, run_id: str) -> Recorded:
+async def read_run(store: Store, run_id: str, *, prompt: bool = True) -> Recorded:
     """Return a run and, with it, the runs of its sub-agents.
+
+    Args:
+        store: that has them.
+        run_id: of the run, or the beginning of its id.
+        prompt: False leaves the instructions and tools out: the events alone are wanted.
 
     Raises:
         RunNotFound: no such run, or several begin with `run_id`.
@@ -70,24 +74,27 @@ async def read_run(store: Store, run_id: str) -> Recorded:
         StoreError: the system prompt or the tool list is missing.
     """
     events = tuple(await store.load(run_id))
-    prompt = _started(events)
+    last = _started(events)
     for event in events:
         if isinstance(event.body, RunResumed):
-            prompt = event.body
-    listed = await store.get_blob(prompt.tools)
+            last = event.body
+    listed = await store.get_blob(last.tools) if prompt else b""
     return Recorded(
         events,
-        (await store.get_blob(prompt.instructions)).decode(),
+        (await store.get_blob(last.instructions)).decode() if prompt else "",
         tuple(orjson.loads(listed)) if listed else (),
-        tuple([child async for child in _children(store, (event.body for event in events))]),
+        tuple([child async for child in _children(store, events, prompt=prompt)]),
     )
 
 
-async def _children(store: Store, bodies: Iterable[Body]) -> AsyncIterator[Recorded]:
-    for body in bodies:
+async def _children(
+    store: Store, events: Iterable[Event], *, prompt: bool
+) -> AsyncIterator[Recorded]:
+    for event in events:
+        body = event.body
         if isinstance(body, ToolFinished) and body.sub_run is not None:
             try:
-                yield await read_run(store, body.sub_run.run_id)
+                yield await read_run(store, body.sub_run.run_id, prompt=prompt)
             except RunNotFound:  # pruned, or kept in another store
                 continue
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from agentkit import Agent, Limits, MemoryStore, tool
@@ -149,3 +150,17 @@ EAGER = ContextPolicy(
     compact=Compact(at=9_000, tail=1_000, summary=900, floor=1_000),
 )
 """Does everything early, so that small runs meet all of it."""
+
+
+def work(worker, *, said="go", **options):
+    """Run a worker; return its log, its model and the store."""
+    store = options.pop("store", None) or MemoryStore()
+    model = options.pop("model", None) or Watched(worker)
+
+    async def main():
+        async with worker.agent(store=store, model=model, **options).open() as run:
+            for text in [said] if isinstance(said, str) else said:
+                await run.send(text)
+            return run.events
+
+    return asyncio.run(main()), model, store

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from contexts import SMALL, Watched, Worker, filler, folded, fresh, kinds, notes
+from contexts import SMALL, Worker, filler, folded, fresh, kinds, notes, work
 
 from agentkit import MemoryStore
 from agentkit.context import Clear, Compact, ContextPolicy, Offload, ResultReader
@@ -174,22 +174,17 @@ def test_sizes_follow_what_the_provider_counted_and_edits_keep_the_sum_right():
     policy = ContextPolicy(
         offload=None, clear=None, compact=Compact(at=9_000, tail=1_000, summary=900, floor=1_000)
     )
-    model = Watched(worker)
-    log = asyncio.run(run_once_with(worker, policy, model))
-    context = folded(log[:1], "You are a helpful assistant.", b"[]", policy)
+    log, _, store = work(worker, policy=policy)
+    system = asyncio.run(store.get_blob(log[0].body.instructions)).decode()
+    tools = asyncio.run(store.get_blob(log[0].body.tools))
+    context = folded(log[:1], system, tools, policy)
     errors = []
     for event in log[1:]:
         if event.kind == "replied":
             errors.append(abs(context.tokens - event.body.usage.input) / event.body.usage.input)
         context.apply(event.body)
     assert kinds(log, "compacted")
-    assert max(errors[5:]) < 0.05  # the first prompts are tiny, and tools are left out here
-
-
-async def run_once_with(worker, policy, model):
-    async with worker.agent(policy=policy, model=model).open() as run:
-        await run.send("go")
-        return run.events
+    assert max(errors[3:]) < 0.04  # the first prompts are tiny
 
 
 @pytest.mark.parametrize("thinks", [0, 400])

@@ -132,6 +132,58 @@ def test_a_large_text_can_be_read_by_lines_by_pattern_and_page_by_page():
     assert len(page) < 4_000 * 4
 
 
+SOURCE = (
+    """\
+class Parser:
+    def fast_parse(self, text):
+        raise TypeError("x[0] is no (thing")
+class parsing:
+    price = "$5.00"
+# main.py, mainXpy
+"""
+    + "pass\n" * 2_000
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lines"),
+    [
+        ("def .*parse", [2]),
+        ("^class", [1, 4]),
+        (r"^class \w+:$|\$\d", [1, 4, 5]),
+        ("typeerror|VALUEERROR", [3]),
+        ("(?m)^CLASS", [1, 4]),
+        # What is no expression, or none that matches, is looked for as it stands.
+        ("no (thing", [3]),
+        ("x[0]", [3]),
+        ("$5.00", [5]),
+        ("[|$5.00", [3, 5]),
+        ("main.py", [6]),
+    ],
+)
+def test_patterns_are_regular_expressions_or_what_models_mean_by_them(pattern, lines):
+    run = Ingest()
+    note, _ = run.take(finished(SOURCE))
+    shown = run.read(note.handle, pattern=pattern).splitlines()
+    assert shown[0] == f"[{len(lines)} lines match]"
+    numbered = {int(row.partition(": ")[0]): row.partition(": ")[2] for row in shown[1:]}
+    assert set(lines) <= numbered.keys()
+    assert all(min(abs(at - line) for line in lines) <= 1 for at in numbered)
+    assert all(SOURCE.splitlines()[at - 1] == row for at, row in numbered.items())
+
+
+def test_a_pattern_that_would_run_for_years_is_stopped_and_what_it_found_is_kept(monkeypatch):
+    monkeypatch.setattr("agentkit.context.reader._SECONDS", 5.0)  # enough to start under load
+    run = Ingest()
+    note, _ = run.take(finished("aaaa\n" + "a" * 60 + "!\n" + "filling\n" * 2_000))
+    shown = run.read(note.handle, pattern="^(a|a)+$").splitlines()
+    assert shown[0].startswith("[1 lines match; stopped after 5 seconds")
+    assert shown[1] == "1: aaaa"
+    monkeypatch.setattr("agentkit.context.reader._SECONDS", 0.5)
+    with pytest.raises(ToolError, match=r"as far as 0\.5 seconds"):
+        run.read(note.handle, pattern="^(a|a)+b$")
+
+
 def test_one_long_line_can_be_read_to_its_end():
     text = "".join(chr(97 + at % 26) for at in range(30_000))
     run = Ingest()
