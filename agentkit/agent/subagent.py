@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
+from agentkit.agent.below import child_id, is_there
 from agentkit.agent.opening import Origin, open_run
 from agentkit.agent.result import Result
-from agentkit.agent.run import CURRENT, Run
-from agentkit.errors import AgentkitError, RunNotFound
-from agentkit.events import Ephemeral, Event, Nested, SubRun
-from agentkit.store import Store
-from agentkit.tool import Tool, ToolContext, ToolResult, tool
+from agentkit.agent.run import CURRENT, Run, sub_run
+from agentkit.errors import AgentkitError
+from agentkit.events import Ephemeral, Event, Nested
+from agentkit.tool import Postponed, Tool, ToolContext, ToolResult, tool
 
 if TYPE_CHECKING:
     from agentkit.agent.agent import Agent
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 def agent_tool(agent: Agent[Any], name: str, description: str) -> Tool:
     """Return a tool that gives a task to an agent; see `Agent.as_tool`."""
 
-    async def delegate(task: str, context: ToolContext) -> ToolResult:
+    async def delegate(task: str, context: ToolContext) -> ToolResult | Postponed:
         parent = CURRENT.get()
         if parent is None:
             return _result(await agent.run(task))
@@ -32,11 +31,13 @@ def agent_tool(agent: Agent[Any], name: str, description: str) -> Tool:
     delegate.__doc__ = (
         f"{description}\n\nArgs:\n    task: everything it has to know; it sees nothing else."
     )
-    # A crashed call goes on from the sub-agent's own log, so it may be made again.
+    # A call that crashed or paused goes on from the sub-agent's own log, so it is made again.
     return tool(name=name, idempotent=True, concurrent=True)(delegate)
 
 
-async def _serve(agent: Agent[Any], task: str, parent: Run[Any], call_id: str) -> ToolResult:
+async def _serve(
+    agent: Agent[Any], task: str, parent: Run[Any], call_id: str
+) -> ToolResult | Postponed:
     """Run, or go on with, the sub-agent that serves a call of the parent."""
     store, run_id = parent.parts.store, child_id(parent.id, call_id)
 
@@ -58,33 +59,15 @@ async def _serve(agent: Agent[Any], task: str, parent: Run[Any], call_id: str) -
             result = await (child.send(task) if origin.is_new else _resumed(child, task))
         except AgentkitError as error:
             said = f"The sub-agent {agent.name!r} failed: {type(error).__name__}: {error}"
-            return ToolResult(said, ok=False, sub_run=_sub_run(child))
-        return replace(_result(result), sub_run=_sub_run(child))
+            return ToolResult(said, ok=False, sub_run=sub_run(child))
+        if child.standing.is_paused:
+            return Postponed()
+        return replace(_result(result), sub_run=sub_run(child))
 
 
 async def _resumed(child: Run[Any], task: str) -> Result[Any]:
     """Go on with a run whose process ended, perhaps before it took its task."""
     return await (child.resume() if child.context.messages[1:] else child.send(task))
-
-
-async def is_there(store: Store, run_id: str) -> bool:
-    """Return whether the store has this run."""
-    try:
-        await store.load(run_id)
-    except RunNotFound:
-        return False
-    return True
-
-
-def child_id(parent_id: str, call_id: str) -> str:
-    """Return the id of the run that serves a call: the same call, the same run."""
-    own = hashlib.sha256(f"{parent_id}/{call_id}".encode()).hexdigest()
-    return parent_id[:12] + own[:12]
-
-
-def _sub_run(child: Run[Any]) -> SubRun:
-    spent = child.measure()
-    return SubRun(child.id, spent.turns, spent.usage, spent.cost_usd)
 
 
 def _result(result: Result[Any]) -> ToolResult:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from agentkit import Agent, Artifact, Limits, MemoryStore, ToolResult, tool
-from agentkit.agent.subagent import child_id
+from agentkit.agent.below import child_id
 from agentkit.errors import LimitExceeded, RunNotFound
 from agentkit.events import Nested, RunStarted, ToolFinished
 from agentkit.testing import Call, Say, ScriptedModel
