@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +14,15 @@ from agentkit.agent.below import child_id, is_there
 from agentkit.agent.opening import Origin, open_run
 from agentkit.agent.result import Result
 from agentkit.agent.run import CURRENT, Run, sub_run
-from agentkit.errors import AgentkitError
+from agentkit.errors import AgentkitError, RunTaken
 from agentkit.events import Ephemeral, Event, Nested
+from agentkit.store import LEASE_SECONDS
 from agentkit.tool import Postponed, Tool, ToolContext, ToolResult, tool
 
 if TYPE_CHECKING:
     from agentkit.agent.agent import Agent
+
+_POLL_SECONDS = 0.5
 
 
 def agent_tool(agent: Agent[Any], name: str, description: str) -> Tool:
@@ -53,7 +59,8 @@ async def _serve(
         call_id=call_id,
     )
     mine = replace(agent, store=store, approver=agent.approver or parent.parts.approver)
-    async with open_run(mine, tell if parent.is_watched else None, origin) as child:
+    subscriber = tell if parent.is_watched else None
+    async with _opened(lambda: open_run(mine, subscriber, origin)) as child:
         parent.children[run_id] = child
         try:
             result = await (child.send(task) if origin.is_new else _resumed(child, task))
@@ -63,6 +70,28 @@ async def _serve(
         if child.standing.is_paused:
             return Postponed()
         return replace(_result(result), sub_run=sub_run(child))
+
+
+@asynccontextmanager
+async def _opened(
+    opening: Callable[[], AbstractAsyncContextManager[Run[Any]]],
+) -> AsyncGenerator[Run[Any]]:
+    """Open the sub-agent's run, if need be once the lease of a worker that died has ended.
+
+    Its parent is held here, so nobody who lives works on it, unless it was opened by itself.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LEASE_SECONDS
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                child = await stack.enter_async_context(opening())
+                break
+            except RunTaken:
+                if loop.time() > until:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+        yield child
 
 
 async def _resumed(child: Run[Any], task: str) -> Result[Any]:

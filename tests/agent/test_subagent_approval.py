@@ -291,6 +291,71 @@ def test_a_call_answered_elsewhere_waits_no_longer_and_a_new_message_drops_it(to
     asyncio.run(main())
 
 
+def test_a_sub_run_whose_worker_died_is_taken_over_when_its_lease_has_ended(tools, done):
+    calls = (ask_clerk("Ada", "c1"),)
+
+    async def main():
+        store = MemoryStore()
+        paused = await family(store, tools, *calls).run("go")
+        async with family(store, tools, *calls).open(run_id=paused.run_id) as run:
+            await run.approve("s1")
+            await store.claim(paused.pending[0].run_id, 1.5)  # and is never given back
+            result = await run.resume()
+        assert result.output == "all: Ada: wrote draft Ada / sent to Ada / wrote copy Ada"
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_turn_leaves_what_waits_below_to_the_next_resume(tools, done):
+    async def main():
+        store, waits = MemoryStore(), asyncio.Event()
+
+        @tool(read_only=True)
+        async def hang() -> str:
+            """Hang, the first time."""
+            if not waits.is_set():
+                waits.set()
+                await asyncio.sleep(60)
+            return "hung"
+
+        calls = ask_clerk("Ada", "c1"), Call("hang", id="h1")
+        running = asyncio.create_task(family(store, [*tools, hang], *calls).run("go"))
+        await waits.wait()
+        # The clerk's call is over when its task is, and nothing tells of that.
+        while any(one.get_name() == "tool clerk" for one in asyncio.all_tasks()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        (top,) = [one for one in await store.runs() if one.parent_run is None]
+        assert top.last_kind == "run_interrupted"
+        answers = {"s1": True}
+        result = await family(store, [*tools, hang], *calls).resume(top.run_id, answers=answers)
+        assert result.output.startswith("all: Ada: wrote draft Ada / sent to Ada")
+        assert len(done) == len(set(done)) == 3
+
+    asyncio.run(main())
+
+
+def test_an_approver_of_the_parent_may_leave_a_question_for_later(tools, done):
+    calls, asked = (ask_clerk("Ada", "c1"),), []
+
+    def approver(question):
+        asked.append(question.address)
+        return None if len(asked) == 1 else True
+
+    async def main():
+        store = MemoryStore()
+        top = family(store, tools, *calls, approver=approver)
+        paused = await top.run("go")
+        assert [one.address for one in paused.pending] == asked
+        result = await top.resume(paused.run_id)
+        assert result.output.startswith("all: Ada: wrote draft Ada / sent to Ada")
+        assert asked == [asked[0]] * 2
+
+    asyncio.run(main())
+
+
 class Recorder(MemoryStore):
     """Keeps what was written in the order in which it was, over all runs."""
 
