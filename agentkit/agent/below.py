@@ -99,8 +99,9 @@ async def paused_runs(store: Store, run_id: str, standing: Standing) -> dict[str
     for call in standing.open_calls:
         if call.id not in standing.started:
             continue
+        served_by = child_id(run_id, call.id, standing.uses[call.id])
         try:
-            child = PausedRun(call.id, await store.load(child_id(run_id, call.id)))
+            child = PausedRun(call.id, await store.load(served_by))
         except (RunNotFound, LogUnreadable):
             continue
         child.children = await paused_runs(store, child.id, child.standing)
@@ -149,9 +150,16 @@ def label(question: Question, pending: Sequence[Question]) -> str:
     return question.call_id if len(same) == 1 else question.address
 
 
-def child_id(parent_id: str, call_id: str) -> str:
-    """Return the id of the run that serves a call: the same call, the same run."""
-    own = hashlib.sha256(f"{parent_id}/{call_id}".encode()).hexdigest()
+def child_id(parent_id: str, call_id: str, use: int = 1) -> str:
+    """Return the id of the run that serves a call: the same call, the same run.
+
+    Args:
+        parent_id: of the run that made the call.
+        call_id: id of the call.
+        use: how many of the run's replies had a call of this id, with this one.
+    """
+    again = f"\0{use}" if use > 1 else ""
+    own = hashlib.sha256(f"{parent_id}/{call_id}{again}".encode()).hexdigest()
     return parent_id[:12] + own[:12]
 
 

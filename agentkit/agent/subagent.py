@@ -45,7 +45,8 @@ async def _serve(
     agent: Agent[Any], task: str, parent: Run[Any], call_id: str
 ) -> ToolResult | Postponed:
     """Run, or go on with, the sub-agent that serves a call of the parent."""
-    store, run_id = parent.parts.store, child_id(parent.id, call_id)
+    store = parent.parts.store
+    run_id = child_id(parent.id, call_id, parent.standing.uses[call_id])
 
     def tell(event: Event | Ephemeral) -> None:
         parent.emit(Nested(call_id, run_id, event))
