@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 from agentkit.agent.standing import Standing
+from agentkit.context.transcript import UNRESOLVED
 from agentkit.errors import ConfigError, LogUnreadable, RunNotFound
-from agentkit.events import ApprovalAnswered, Event, Nested, now
+from agentkit.events import ApprovalAnswered, Event, Nested, SubRun, ToolFinished, now
 from agentkit.store import Store
 from agentkit.tool import Question
 from agentkit.usage import Spent
@@ -109,6 +111,33 @@ async def paused_runs(store: Store, run_id: str, standing: Standing) -> dict[str
     return found
 
 
+class Spender(Protocol):
+    """A run that knows what it spent."""
+
+    id: str
+
+    def measure(self) -> Spent:
+        """Return what was spent up to this moment."""
+        ...
+
+
+def sub_run(child: Spender) -> SubRun:
+    """Return what the log of a run says of a run below it."""
+    spent = child.measure()
+    return SubRun(child.id, spent.turns, spent.usage, spent.cost_usd)
+
+
+def left_behind(child: PausedRun, above: Standing) -> ToolFinished:
+    """Return the end of a call that a paused run serves, for a run that goes on without it."""
+    return ToolFinished(
+        call_id=child.call_id,
+        name=above.calls[child.call_id].name,
+        status="cancelled",
+        content=UNRESOLVED,
+        sub_run=sub_run(child),
+    )
+
+
 def questions(run_id: str, standing: Standing) -> tuple[Question, ...]:
     """Return the calls of one run that wait for approval."""
     return tuple(
@@ -123,7 +152,7 @@ def named(said: str, pending: Sequence[Question], run_id: str) -> Question:
     Args:
         said: a call id, or `run id/call id`; of each id the beginning is enough.
         pending: what waits.
-        run_id: of the run that is asked, for the error.
+        run_id: of the run that waits, for the error.
 
     Raises:
         ConfigError: no such call waits, or several do.
@@ -135,8 +164,8 @@ def named(said: str, pending: Sequence[Question], run_id: str) -> Question:
     if found:
         addresses = ", ".join(f"{one.address} ({one.tool})" for one in found)
         raise ConfigError(
-            f"{said!r} may mean several calls that wait below run {run_id}. Name one by its run, "
-            f"too: {addresses}."
+            f"{said!r} may mean several of the calls for which run {run_id} waits. Give the whole "
+            f"address of one: {addresses}."
         )
     waiting = ", ".join(f"{label(one, pending)} ({one.tool})" for one in pending)
     raise ConfigError(

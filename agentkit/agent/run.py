@@ -11,7 +11,7 @@ from typing import Any, Generic, cast
 
 from typing_extensions import TypeVar
 
-from agentkit.agent.below import PausedRun, named, paused_runs, questions
+from agentkit.agent.below import PausedRun, left_behind, named, paused_runs, questions, sub_run
 from agentkit.agent.guardrails import Guardrails, refusal
 from agentkit.agent.loop import PAUSED, drive
 from agentkit.agent.output import Finish, encoded
@@ -33,7 +33,7 @@ from agentkit.events import (
     RunFinished,
     RunInterrupted,
     RunPaused,
-    SubRun,
+    ToolFinished,
     UserMessage,
     now,
 )
@@ -126,7 +126,7 @@ class Run(Generic[T]):
         if reason := await refusal(self.parts.guardrails.input, content):
             await self.append([Noted(topic="input_refused", text=reason)])
             raise GuardrailTripped(f"The user message was refused: {reason}", "input")
-        await self.record([UserMessage(content=content)])
+        await self.record([*await self._dropped(), UserMessage(content=content)])
         return await self._go()
 
     async def resume(self) -> Result[T]:
@@ -327,6 +327,16 @@ class Run(Generic[T]):
         sub_runs = {call_id: sub_run(child) for call_id, child in paused.items()}
         return RunPaused(reason="approval", calls=calls, sub_runs=sub_runs)
 
+    async def _dropped(self) -> list[ToolFinished]:
+        """Return the end of open calls that sub-agents serve: a message leaves them behind.
+
+        Their results say what was spent, which counts from then on as that of any other does.
+        """
+        if not self.standing.open_calls:
+            return []
+        await self.look_below()
+        return [left_behind(child, self.standing) for child in self._paused()]
+
     def _paused(self) -> list[PausedRun]:
         """Return the paused runs below whose calls are still open."""
         paused = [child for child in self.children.values() if isinstance(child, PausedRun)]
@@ -380,9 +390,3 @@ class Run(Generic[T]):
 
     async def _artifact(self, ref: ArtifactRef) -> Artifact:
         return Artifact(ref.name, ref.media_type, await self.parts.store.get_blob(ref.sha256))
-
-
-def sub_run(child: Run[Any] | PausedRun) -> SubRun:
-    """Return what the log of a run says of a run below it."""
-    spent = child.measure()
-    return SubRun(child.id, spent.turns, spent.usage, spent.cost_usd)

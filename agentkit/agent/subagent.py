@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from agentkit.agent.below import child_id, is_there
+from agentkit.agent.below import child_id, is_there, sub_run
 from agentkit.agent.opening import Origin, open_run
 from agentkit.agent.result import Result
-from agentkit.agent.run import CURRENT, Run, sub_run
+from agentkit.agent.run import CURRENT, Run
 from agentkit.errors import AgentkitError, RunTaken
 from agentkit.events import Ephemeral, Event, Nested
 from agentkit.store import LEASE_SECONDS

@@ -286,7 +286,10 @@ def test_a_call_answered_elsewhere_waits_no_longer_and_a_new_message_drops_it(to
             await store.release(claim)
             result = await run.send("never mind")
             assert (result.pending, run.pending) == ((), ())
+            assert run.spent.cost_usd == pytest.approx(result.cost_usd)
         assert "send Ada" not in done
+        (dropped,) = await bodies(store, run.id, ToolFinished)
+        assert (dropped.status, dropped.sub_run.turns) == ("cancelled", 2)
 
     asyncio.run(main())
 
@@ -380,6 +383,40 @@ class Recorder(MemoryStore):
         for run_id, events, expect in self.written[:count]:
             await made.append(run_id, events, expect)
         return made
+
+
+def test_a_call_cut_in_a_sub_agent_can_be_asked_about_from_above(tools, done):
+    def brain(request):
+        _, results = said(request)
+        return Say(results[0] if results else "", calls=[] if results else [write("a")])
+
+    def write(text):
+        return Call("write", {"text": text}, id="w1")
+
+    def boss(store):
+        sub = Agent(ScriptedModel(brain), name="sub", tools=tools)
+        sub = replace(sub, approval=ApprovalPolicy(unknown="ask"))
+        calls = Call("sub", {"task": "t"}, id="c1")
+        return Agent(ScriptedModel(chief(calls)), tools=[sub.as_tool()], store=store)
+
+    async def main():
+        store = Recorder()
+        run_id = (await boss(store).run("go")).run_id
+        starts = [
+            at
+            for at, (_, events, _) in enumerate(store.written)
+            if any(isinstance(one.body, ToolStarted) and one.body.name == "write" for one in events)
+        ]
+        killed = await store.until(starts[0] + 1)
+        done.clear()
+        paused = await boss(killed).resume(run_id)
+        (question,) = paused.pending
+        assert "outcome is unknown" in question.reason
+        assert (question.run_id == run_id, done) == (False, [])
+        result = await boss(killed).resume(run_id, answers={"w1": True})
+        assert (result.output, done) == ("all: wrote a", ["write a"])
+
+    asyncio.run(main())
 
 
 async def to_the_end(agent, run_id):
