@@ -108,7 +108,7 @@ async def compact(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 async def cost(talk: Conversation, rest: str) -> None:  # noqa: ARG001
     """Say what was spent, and how full the context is."""
     run = talk.run
-    talk.say(f"{spending(run.spent)} · run {run.id}")
+    talk.say(f"{spending(run.measure())} · run {run.id}")  # with sub-agents that wait
     window = run.parts.model.window
     share = f" of {window:,} ({run.context.tokens / window:.0%})" if window else ""
     talk.say(f"the next prompt has about {run.context.tokens:,} tokens{share}")
