@@ -240,6 +240,7 @@ async def _go_on(
     """Fold the log into the run, and log that it goes on here."""
     for event in events:
         run.apply(event, event.body)
+    await run.look_below()
     store, model = run.parts.store, run.parts.model
     before = run.standing.identity
     after = RunResumed(

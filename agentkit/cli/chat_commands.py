@@ -87,7 +87,7 @@ async def approve(talk: Conversation, rest: str) -> None:
 
 async def deny(talk: Conversation, rest: str) -> None:
     """Deny the call that waits; what follows tells the model why."""
-    pending = {question.call_id for question in talk.run.pending}
+    pending = {name for one in talk.run.pending for name in (one.call_id, one.address)}
     call, _, reason = rest.partition(" ")
     if call not in pending:
         call, reason = _waiting(talk, ""), rest
@@ -108,7 +108,7 @@ async def compact(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 async def cost(talk: Conversation, rest: str) -> None:  # noqa: ARG001
     """Say what was spent, and how full the context is."""
     run = talk.run
-    talk.say(f"{spending(run.spent)} · run {run.id}")
+    talk.say(f"{spending(run.measure())} · run {run.id}")  # with sub-agents that wait
     window = run.parts.model.window
     share = f" of {window:,} ({run.context.tokens / window:.0%})" if window else ""
     talk.say(f"the next prompt has about {run.context.tokens:,} tokens{share}")
@@ -149,7 +149,7 @@ def _waiting(talk: Conversation, call: str) -> str:
     pending = talk.run.pending
     if call or len(pending) != 1:
         return call or "(none named)"
-    return pending[0].call_id
+    return pending[0].address
 
 
 async def _go_on(talk: Conversation) -> None:

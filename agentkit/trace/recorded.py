@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from agentkit.events import (
     Event,
     Reminder,
     Replied,
+    RunPaused,
     RunResumed,
     RunStarted,
     ToolFinished,
@@ -33,7 +34,8 @@ class Recorded:
         events: its log.
         instructions: the system prompt, as last resumed.
         tools: the tool list as the model was sent it, as last resumed.
-        children: runs of sub-agents that served its calls and are in the store, in call order.
+        children: runs of sub-agents that serve its calls and are in the store, in the order of
+            their results; then those that wait.
     """
 
     events: tuple[Event, ...]
@@ -83,20 +85,25 @@ async def read_run(store: Store, run_id: str, *, prompt: bool = True) -> Recorde
         events,
         (await store.get_blob(last.instructions)).decode() if prompt else "",
         tuple(orjson.loads(listed)) if listed else (),
-        tuple([child async for child in _children(store, events, prompt=prompt)]),
+        tuple(
+            [
+                child
+                async for child in _children(store, [event.body for event in events], prompt=prompt)
+            ]
+        ),
     )
 
 
 async def _children(
-    store: Store, events: Iterable[Event], *, prompt: bool
+    store: Store, bodies: Sequence[Body], *, prompt: bool
 ) -> AsyncIterator[Recorded]:
-    for event in events:
-        body = event.body
-        if isinstance(body, ToolFinished) and body.sub_run is not None:
-            try:
-                yield await read_run(store, body.sub_run.run_id, prompt=prompt)
-            except RunNotFound:  # pruned, or kept in another store
-                continue
+    served = [one.sub_run for one in bodies if isinstance(one, ToolFinished) and one.sub_run]
+    paused = [sub for one in bodies if isinstance(one, RunPaused) for sub in one.sub_runs.values()]
+    for run_id in dict.fromkeys(sub.run_id for sub in (*served, *paused)):
+        try:
+            yield await read_run(store, run_id, prompt=prompt)
+        except RunNotFound:  # pruned, or kept in another store
+            continue
 
 
 def _started(events: tuple[Event, ...]) -> RunStarted:
