@@ -54,6 +54,7 @@ def cases(url: str) -> dict[str, str]:
         BASE: "import httpx, pydantic, structlog",
         "with orjson, sqlite3": "import httpx, pydantic, orjson, structlog, sqlite3",
         "agentkit": "import agentkit",
+        "agentkit, every name": "from agentkit import *",
         "agentkit, a GLM made": "from agentkit import GLM; GLM('glm-5', api_key='k')",
         "first answer": ANSWER.format(url=url, tools="[]"),
         "first answer, with a tool": ANSWER.format(url=url, tools="[add]"),

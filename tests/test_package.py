@@ -86,11 +86,7 @@ def loaded_of(program, *unwanted):
 @pytest.mark.parametrize(
     ("program", "unwanted"),
     [
-        (
-            "import agentkit",
-            "agentkit.agent agentkit.events agentkit.model agentkit.store agentkit.tool.base "
-            "asyncio httpx pydantic rich sqlite3",
-        ),
+        ("import agentkit", "agentkit.errors asyncio httpx pydantic rich sqlite3"),
         (
             "from agentkit import open_store",
             "agentkit.agent agentkit.model agentkit.tool.base httpx pydantic rich",
