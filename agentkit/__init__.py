@@ -38,7 +38,7 @@ else:
 
     # A room's name is put here once, at its first import; this one gives way to the decorator.
     import_module("agentkit.tool")
-    del globals()["tool"]
+    globals().pop("tool", None)
     __getattr__, __dir__ = late(
         __name__,
         {

@@ -154,7 +154,8 @@ def test_a_name_that_is_not_there_fails_where_it_is_imported():
 
 
 def test_tool_is_the_decorator_whatever_was_imported_before():
-    for first in ("agentkit.tool", "agentkit.tool.schema", "agentkit.agent", "agentkit.errors"):
+    again = "importlib, agentkit; importlib.reload(agentkit)"
+    for first in ("agentkit.tool", "agentkit.tool.schema", "agentkit.agent", again):
         told = run(f"import {first}; from agentkit import tool; print(tool.__module__)")
         assert told.stdout.strip() == "agentkit.tool.schema"
     told = run("import agentkit; print(agentkit.errors.ToolError.__name__, agentkit.tool.__name__)")
