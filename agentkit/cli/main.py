@@ -13,20 +13,29 @@ from agentkit.errors import AgentkitError, ConfigError
 from agentkit.log import add_ids
 
 COMMANDS = {
-    "chat": ("agentkit.cli.chat:chat", "Talk with an agent: one log, any number of messages."),
-    "context": ("agentkit.cli.context:context", "Explain a run's context turn by turn."),
-    "demo": ("agentkit.cli.demo:demo", "Search, compute and answer with sources; needs no key."),
+    "chat": ("agentkit.cli.chat:chat", "Hold a conversation with an agent."),
+    "context": ("agentkit.cli.context:context", "Explain the context of RUN turn by turn."),
+    "demo": (
+        "agentkit.cli.demo:demo",
+        "Search documents, plot what they say, answer with sources.",
+    ),
     "diff": ("agentkit.cli.fork:diff", "Compare two runs turn by turn."),
-    "doctor": ("agentkit.cli.doctor:doctor", "Look at Python, the key, the log, the sandbox."),
-    "export": ("agentkit.cli.export:export", "Write runs as training data or as spans."),
-    "fork": ("agentkit.cli.fork:fork", "Copy the head of a run, and go on from there."),
-    "replay": ("agentkit.cli.fork:replay", "Make a run again: answers from its log, or new."),
-    "resume": ("agentkit.cli.run:resume", "Go on with a run from wherever its log stands."),
-    "run": ("agentkit.cli.run:run", "Run an agent on a task."),
+    "doctor": ("agentkit.cli.doctor:doctor", "Say what is here and what is missing."),
+    "export": (
+        "agentkit.cli.export:export",
+        "Write stored runs as training data or OpenTelemetry spans.",
+    ),
+    "fork": ("agentkit.cli.fork:fork", "Go on from the middle of RUN, in a new run."),
+    "replay": ("agentkit.cli.fork:replay", "Make RUN again, answered from its log."),
+    "resume": ("agentkit.cli.run:resume", "Go on with RUN from wherever its log stands."),
+    "run": ("agentkit.cli.run:run", "Run an agent on TASK."),
     "runs": ("agentkit.cli.runs:runs", "Look at stored runs, follow one, delete old ones."),
-    "setup": ("agentkit.cli.setup_command:setup", "Install packages, Docker, the sandbox image."),
-    "tools": ("agentkit.cli.tools:tools", "List, describe and call tools, as an agent would."),
-    "trace": ("agentkit.cli.trace:trace", "Write a run as one HTML page."),
+    "setup": (
+        "agentkit.cli.setup_command:setup",
+        "Install packages, Docker and the sandbox image.",
+    ),
+    "tools": ("agentkit.cli.tools:tools", "List, describe and call tools as an agent would."),
+    "trace": ("agentkit.cli.trace:trace", "Write the page of RUN, one HTML file."),
 }
 """Our commands: where each stands, and its line in `--help`."""
 
