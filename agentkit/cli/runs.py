@@ -31,7 +31,7 @@ from agentkit.events import (
     dump_line,
 )
 from agentkit.messages import plain_text
-from agentkit.store import RunSummary, open_store, prune
+from agentkit.store import RunSummary, open_store
 
 _STATES = {
     "run_finished": "finished",
@@ -116,6 +116,8 @@ def prune_(*, older_than: str | None, keep: int | None, dry_run: bool) -> None:
     if older_than is None and keep is None:
         raise click.UsageError("Say what may go: --older-than 30d, --keep 100, or both.")
     age = _age(older_than) if older_than is not None else None
+
+    from agentkit.store import prune
 
     async def main() -> None:
         store = open_store()
