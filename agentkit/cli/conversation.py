@@ -13,7 +13,7 @@ import click
 
 from agentkit.agent import Agent, Result, Run
 from agentkit.agent.result import save_artifact
-from agentkit.cli.approve import CHOICES, put
+from agentkit.cli.approve import person_approver
 from agentkit.cli.chat_commands import obey
 from agentkit.cli.execute import answer
 from agentkit.cli.lines import Cancelled, Lines
@@ -64,7 +64,7 @@ class Conversation:
         self._note = note
         self._turn: asyncio.Task[Result[Any]] | None = None
         self._saved: set[tuple[str, int]] = set()
-        self._asking = asyncio.Lock()
+        self._asker = person_approver(view, lines)
 
     @property
     def waits(self) -> bool:
@@ -213,29 +213,12 @@ class Conversation:
             self.say("The last message has no answer yet; /continue goes on with it.", "yellow")
 
     async def _approve(self, question: Question) -> Answer | None:
-        """Ask the person whether a call may run; what Ctrl-C or Ctrl-D leaves open waits."""
-        async with self._asking:
-            with self._view.hidden():
-                put(question)
-                try:
-                    return await self._answered()
-                except Cancelled:
-                    self.cancel()
-                    return None
-
-    async def _answered(self) -> Answer | None:
-        while (said := await self._lines.ask(f"{CHOICES}: ")) is not None:
-            match said.strip().lower()[:1]:
-                case "y" | "a" as key:
-                    return Answer(approved=True, remember=key == "a")
-                case "n" | "d" as key:
-                    reason = await self._lines.ask("Why not: ")
-                    return Answer(approved=False, reason=reason or "", remember=key == "d")
-                case "l":
-                    return None
-                case _:
-                    self.say("Answer y, n, a, d or l.")
-        return None
+        """Ask the person whether a call may run; Ctrl-C cancels the turn and leaves it open."""
+        try:
+            return await self._asker(question)
+        except Cancelled:
+            self.cancel()
+            return None
 
 
 def _brief(text: str) -> str:
