@@ -80,7 +80,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except AgentkitError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
         code = 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()

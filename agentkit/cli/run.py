@@ -57,6 +57,8 @@ def run(*, task: str, artifacts: Path, as_json: bool, **options: Any) -> None:
     command = command_from(options)
     view = stderr_view(quiet=as_json)
     text = sys.stdin.read() if task == "-" else task
+    if not text.strip():
+        raise click.UsageError("TASK is empty. Say what is to be done.")
     agent = command.agent(terminal_approver(view), terminal_elicit(view.hidden))
     job = Job(agent, text, note=command.note())
     summarize(asyncio.run(execute(job, view, as_json=as_json, artifacts=artifacts)))

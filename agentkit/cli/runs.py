@@ -11,6 +11,7 @@ from typing import Any
 import click
 import orjson
 
+from agentkit.errors import RunNotFound
 from agentkit.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -39,6 +40,7 @@ _STATES = {
     "run_interrupted": "interrupted",
     "run_paused": "paused",
 }
+_NONE = "There are no runs yet. `agentkit demo` makes one, without a key."
 _POLL_SECONDS = 0.3
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -49,7 +51,9 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "-n", "--limit", type=click.IntRange(1), default=20, help="How many.", show_default=True
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
 def list_(*, limit: int, as_json: bool) -> None:
     """List the latest runs, newest first."""
@@ -61,7 +65,10 @@ def list_(*, limit: int, as_json: bool) -> None:
         finally:
             await store.close()
 
-    for run in _grouped(asyncio.run(main())):
+    found = asyncio.run(main())
+    if not found:
+        click.echo(_NONE, err=True)
+    for run in _grouped(found):
         if as_json:
             click.echo(orjson.dumps(run).decode())
             continue
@@ -97,7 +104,9 @@ def show(*, run_id: str, as_json: bool) -> None:
 @runs.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends, or Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True)
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), default=10, help="How many events.", show_default=True
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 def tail(*, run_id: str | None, follow: bool, lines: int, as_json: bool) -> None:
     """Print the last events of RUN, by default of the latest one, and with -f what comes."""
@@ -148,7 +157,7 @@ async def _follow(
         if run_id is None:
             latest = await store.runs(1)
             if not latest:
-                raise click.UsageError("There are no runs yet.")
+                raise RunNotFound(_NONE)
             run_id = latest[0].run_id
         events = await store.load(run_id)
         last = events[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -72,11 +73,13 @@ def named(name: str) -> Sequence[Any]:
     if colon and short not in plugins.names(plugins.TOOLS):
         return _picked(_imported(short, name), argument, name)
     factory: Callable[..., Any] = plugins.load(plugins.TOOLS, short)
+    values = [argument] if colon else []
     try:
-        made = factory(argument) if colon else factory()
+        inspect.signature(factory).bind(*values)
     except TypeError as error:
-        wanted = "needs an" if not colon else "takes no such"
-        raise ConfigError(f"--tools {name}: {short!r} {wanted} argument ({error}).") from error
+        how = "without an argument" if colon else f"as {short}:ARGUMENT"
+        raise ConfigError(f"--tools {name}: {error}. Say it {how}.") from None
+    made = factory(*values)
     if not isinstance(made, Toolset):
         raise ConfigError(f"--tools {name}: {short!r} made {type(made).__name__}, no toolset.")
     return [made]

@@ -144,7 +144,7 @@ def _installed() -> list[Any]:
         try:
             found += named(short)
         except ConfigError as error:
-            click.echo(f"left out {short}: {error}", err=True)
+            click.echo(f"left out: {error}", err=True)
     return found
 
 

@@ -97,6 +97,10 @@ def test_run_json_prints_the_durable_events_and_last_the_finished_run(tmp_path):
         (["run", "x", "--instructions", "@nowhere.txt"], [], 2, "nowhere.txt"),
         (["run", "x", "--provider", "nobody"], [], 2, "nobody"),
         (["run"], [], 2, "TASK"),
+        (["run", " "], [], 2, "TASK is empty"),
+        (["run", "x", "--cost", "0"], [], 2, "cost_usd=0"),
+        (["run", "x", "--tools", "code:x"], [], 2, "too many"),
+        (["runs", "tail"], [], 1, "agentkit demo"),
         (["demo", "--documents", "nowhere"], [], 2, "nowhere"),
     ],
 )
@@ -136,6 +140,17 @@ def test_a_signal_marks_the_run_interrupted_in_the_log(tmp_path, number, expecte
     assert "Traceback" not in err
     log = read_log(tmp_path, run_id)
     assert log[-1].kind == "run_interrupted"
+    assert f"agentkit resume {run_id}" in err
+
+
+def test_a_limit_says_how_to_go_on(tmp_path):
+    plan = Say(calls=[Call("update_plan", {"steps": [{"title": "look"}]})])
+    words = ("plan it", "--turns", "1")
+    code, _, err = call("run", *words, home=tmp_path, script=[plan])
+    assert code == 1
+    going_on = err.splitlines()[-1].removeprefix("go on with: agentkit ").replace("N", "5")
+    code, out, _ = call(*going_on.split(), home=tmp_path, script=["done"])
+    assert (code, out) == (0, "done\n")
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path):
