@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentkit.agent.fork import fork as fork_run
+from agentkit.cli.files import write_file
 from agentkit.cli.live import spending
 from agentkit.errors import ConfigError
 from agentkit.events import UserMessage
@@ -131,11 +132,10 @@ async def tools(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 
 async def trace(talk: Conversation, rest: str) -> None:
     """Write the page of this run, to the file that follows or run-ID.html."""
-    from agentkit.cli.trace import write_page
     from agentkit.trace import render_page
 
     path = Path(rest) if rest else Path(f"run-{talk.run.id}.html")
-    write_page(path, await render_page(talk.store, talk.run.id))
+    write_file(path, await render_page(talk.store, talk.run.id))
     talk.say(f"wrote {path.resolve()}")
 
 

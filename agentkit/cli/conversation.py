@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from agentkit.agent import Agent, Result, Run
-from agentkit.agent.result import save_artifact
 from agentkit.cli.approve import person_approver
 from agentkit.cli.chat_commands import obey
 from agentkit.cli.execute import answer
+from agentkit.cli.files import save
 from agentkit.cli.lines import Cancelled, Lines
 from agentkit.cli.live import View, spending
 from agentkit.errors import AgentkitError
@@ -163,14 +163,13 @@ class Conversation:
         try:
             if await obey(self, text):
                 return
+            if self.waits:
+                self._tell_waiting()
+            else:
+                await self.turn(self.run.send(text.removeprefix("/") if text[:2] == "//" else text))
         except AgentkitError as error:
             self.failed = True
             self.say(f"Error: {error}", "red")
-            return
-        if self.waits:
-            self._tell_waiting()
-        else:
-            await self.turn(self.run.send(text.removeprefix("/") if text[:2] == "//" else text))
 
     def _grant(self) -> None:
         """Let turns and seconds count from here on: a person may think for an hour."""
@@ -186,7 +185,7 @@ class Conversation:
             mark = (artifact.name, hash(artifact.data))
             if mark not in self._saved:
                 self._saved.add(mark)
-                self.say(f"saved {save_artifact(self._folder, artifact)}")
+                self.say(f"saved {save(artifact, self._folder)}")
         if result.pending:
             self._tell_waiting()
             return

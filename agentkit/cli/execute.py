@@ -16,6 +16,7 @@ import orjson
 
 from agentkit.agent import Agent, Result, Run
 from agentkit.cli.command import TOPIC
+from agentkit.cli.files import save
 from agentkit.cli.live import View, spending
 from agentkit.errors import LimitExceeded, ModelError, RunError
 from agentkit.events import Ephemeral, Event, Noted, RunFinished, dump_line
@@ -89,12 +90,11 @@ async def execute(job: Job, view: View, *, as_json: bool, artifacts: Path) -> Ou
             except asyncio.CancelledError as error:
                 click.echo(_going_on(run, error), err=True)
                 raise
-    paths = tuple(result.save_artifacts(artifacts))
-    if as_json:
-        if last:
-            _write(_with_paths(last[0], paths))
-    elif not result.pending:
+    if not as_json and not result.pending:
         answer(result.output)
+    paths = tuple(save(artifact, artifacts) for artifact in result.artifacts)
+    if last:
+        _write(_with_paths(last[0], paths))
     return Outcome(result, paths)
 
 

@@ -1,4 +1,4 @@
-"""The command line: commands are imported when they run, so that `--help` is quick."""
+"""The command line: each command is imported when it runs, and all of them for `--help`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ INTERRUPTED = 130
 
 
 class _Commands(click.Group):
-    """Own commands by module path, others by entry point; neither is imported to be listed."""
+    """Own commands by module path, others by entry point."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted({*COMMANDS, *plugins.names(plugins.COMMANDS)})
@@ -82,9 +82,6 @@ def main() -> None:
     except AgentkitError as error:
         click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
         code = 2 if isinstance(error, ConfigError) else 1
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)
 
 

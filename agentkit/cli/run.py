@@ -15,24 +15,20 @@ from agentkit.agent import Agent
 from agentkit.cli.approve import terminal_approver
 from agentkit.cli.command import agent_options, command_from, command_of, given
 from agentkit.cli.elicit import terminal_elicit
-from agentkit.cli.execute import Job, execute, summarize
+from agentkit.cli.execute import Job, Outcome, execute, summarize
+from agentkit.cli.files import artifacts_option
 from agentkit.cli.live import View, stderr_view
 from agentkit.cli.sources import named
+from agentkit.cli.stored import with_store
 from agentkit.errors import ConfigError
-from agentkit.store import Store, open_store
+from agentkit.store import Store
 
 
 def output_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say where artifacts go and what is printed."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print durable events as JSON lines."),
-        click.option(
-            "--artifacts",
-            type=click.Path(path_type=Path, file_okay=False),
-            default=Path("artifacts"),
-            show_default=True,
-            help="Folder for files that tools made.",
-        ),
+        artifacts_option("Folder for files that tools made."),
     ):
         command = option(command)
     return command
@@ -91,11 +87,12 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Go on with RUN (the beginning of its id is enough) from wherever its log stands.
+    """Go on with RUN from wherever its log stands.
 
-    It may have been killed, interrupted, paused for an approval, or stopped by a limit. What is
-    finished is not done again. A run that `agentkit run` made needs no options; those given here
-    replace the old ones, and what would change the prompt needs --accept-changes.
+    The beginning of its id is enough. It may have been killed, interrupted, paused for an approval,
+    or stopped by a limit. What is finished is not done again. A run that `agentkit run` made needs
+    no options; those given here replace the old ones, and what would change the prompt needs
+    --accept-changes.
 
     \b
     agentkit resume 01a2
@@ -108,17 +105,12 @@ def resume(  # noqa: PLR0913 - one parameter for each option
         answers[call] = reason or False
     view = stderr_view(quiet=as_json)
 
-    async def main() -> None:
-        store = open_store()
-        try:
-            agent = await agent_of(store, run_id, path, options, view)
-            job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
-            outcome = await execute(job, view, as_json=as_json, artifacts=artifacts)
-        finally:
-            await store.close()
-        summarize(outcome)
+    async def work(store: Store) -> Outcome:
+        agent = await agent_of(store, run_id, path, options, view)
+        job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
+        return await execute(job, view, as_json=as_json, artifacts=artifacts)
 
-    asyncio.run(main())
+    summarize(with_store(work))
 
 
 async def agent_of(

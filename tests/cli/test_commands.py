@@ -143,6 +143,21 @@ def test_a_signal_marks_the_run_interrupted_in_the_log(tmp_path, number, expecte
     assert f"agentkit resume {run_id}" in err
 
 
+def test_an_answer_is_told_even_when_its_files_cannot_be_saved(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from agentkit.tool import Artifact, tool\n"
+        "@tool\n"
+        "def draw() -> Artifact:\n"
+        "    return Artifact('x.txt', 'text/plain', b'hello')\n"
+    )
+    words = ("run", "x", "--tools", "mine.py", "--artifacts", "mine.py/here")
+    script = [Say(calls=[Call("draw", {})]), "drawn"]
+    code, out, err = call(*words, home=tmp_path, script=script)
+    assert (code, out) == (2, "drawn\n")
+    assert "x.txt cannot be saved in mine.py/here" in err
+    assert "Traceback" not in err
+
+
 def test_a_limit_says_how_to_go_on(tmp_path):
     plan = Say(calls=[Call("update_plan", {"steps": [{"title": "look"}]})])
     words = ("plan it", "--turns", "1")
