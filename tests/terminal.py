@@ -1,4 +1,4 @@
-"""A program on a terminal of its own, as a person has it."""
+"""A program on a terminal of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Terminal:
     """A program on a terminal of its own: what it shows, and keys for it."""
 
     def __init__(self, command, env, folder):
-        self.shown = ""
+        self.shown = self.raw = ""
         main, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         self.process = subprocess.Popen(
@@ -43,6 +43,7 @@ class Terminal:
             self.type("\x1b[1;1R")
         # Spaces may come as movements of the cursor, so none are kept.
         text = data.decode(errors="replace")
+        self.raw += text
         self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\s", "", text)
         self._more.set()
 

@@ -69,8 +69,10 @@ def cli() -> None:
 def main() -> None:
     """Run the command line: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
-        configure_log(Settings.load().log_level)
-        code = cli.main(prog_name="agentkit", standalone_mode=False)
+        settings = Settings.load()
+        configure_log(settings.log_level, colors=sys.stderr.isatty() and not settings.no_color)
+        color = False if settings.no_color else None
+        code = cli.main(prog_name="agentkit", standalone_mode=False, color=color)
     except click.exceptions.Abort:
         code = INTERRUPTED
     except KeyboardInterrupt:
@@ -85,7 +87,7 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def configure_log(level: str) -> None:
+def configure_log(level: str, *, colors: bool) -> None:
     """Send the operator's log to stderr, at `level` and above.
 
     Raises:
@@ -100,7 +102,7 @@ def configure_log(level: str) -> None:
             add_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(colors=colors),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -48,3 +48,14 @@ def test_a_person_leaves_a_question_open(tmp_path, key, code, ending):
     assert ending in shown
     assert "Fatal" not in shown
     assert not (tmp_path / "erased").exists()
+
+
+@pytest.mark.parametrize("more", [{}, {"NO_COLOR": "1"}], ids=["colours", "none"])
+def test_a_terminal_stays_without_colours_where_that_is_asked_for(tmp_path, more):
+    async def main():
+        async with terminal(tmp_path, command="doctor", **more) as screen:
+            await screen.until("log")
+            await screen.end()
+            return screen.raw
+
+    assert ("\x1b[3" in asyncio.run(main())) == (not more)

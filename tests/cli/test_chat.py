@@ -175,10 +175,10 @@ def test_nothing_said_leaves_no_run(piped):
 
 
 @contextlib.asynccontextmanager
-async def terminal(folder, *words, launch=("-m", "agentkit.cli.main"), command="chat"):
+async def terminal(folder, *words, launch=("-m", "agentkit.cli.main"), command="chat", **more):
     async with GLMServer(brain, chunk_seconds=0.01) as server:
         words = [sys.executable, *launch, command, *words]
-        screen = Terminal(words, environment(server, folder), folder)
+        screen = Terminal(words, environment(server, folder) | more, folder)
         try:
             yield screen
         except BaseException:
