@@ -146,10 +146,13 @@ async def quit_(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 
 def _waiting(talk: Conversation, call: str) -> str:
     """Return the id of the call that is meant: the one named, or the only one that waits."""
-    pending = talk.run.pending
-    if call or len(pending) != 1:
-        return call or "(none named)"
-    return pending[0].call_id
+    pending = [question.call_id for question in talk.run.pending]
+    if call:
+        return call
+    if len(pending) != 1:
+        which = f"Say which: {', '.join(pending)}." if pending else "No call waits for approval."
+        raise ConfigError(which)
+    return pending[0]
 
 
 async def _go_on(talk: Conversation) -> None:

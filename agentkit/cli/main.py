@@ -95,7 +95,9 @@ def configure_log(level: str, *, colors: bool) -> None:
     """
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
-        raise ConfigError(f"AGENTKIT_LOG={level!r} is no level. Expected debug, info, warning...")
+        raise ConfigError(
+            f"AGENTKIT_LOG={level!r} is no level. Expected debug, info, warning or error."
+        )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

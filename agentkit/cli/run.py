@@ -126,7 +126,8 @@ async def agent_of(
         changed = command.changed(given(options))
         asking = (terminal_approver(view), terminal_elicit(view.hidden)) if view else (None, None)
         return replace(changed.agent(*asking), store=store)
-    (found,) = named(path)
-    if not isinstance(found, Agent):
-        raise ConfigError(f"--agent {path}: expected an Agent, got {type(found).__name__}.")
-    return replace(cast("Agent[Any]", found), store=store)
+    found = named(path, "--agent")
+    if len(found) != 1 or not isinstance(found[0], Agent):
+        got = ", ".join(type(one).__name__ for one in found) or "nothing"
+        raise ConfigError(f"--agent {path}: expected an Agent, as FILE.py:NAME, got {got}.")
+    return replace(cast("Agent[Any]", found[0]), store=store)

@@ -145,7 +145,7 @@ def test_commands_tell_about_the_run_and_a_wrong_one_is_not_sent(piped, tmp_path
         "no message to take back",
         "nothing to copy",
         "no user message yet",
-        "No call '(none named)'",
+        "No call waits for approval.",
         "/undo      Take the last message back",
         "Erase a file. (destructive)",
         "the next prompt has about",

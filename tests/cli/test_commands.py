@@ -100,6 +100,8 @@ def test_run_json_prints_the_durable_events_and_last_the_finished_run(tmp_path):
         (["run", " "], [], 2, "TASK is empty"),
         (["run", "x", "--cost", "0"], [], 2, "cost_usd=0"),
         (["run", "x", "--tools", "code:x"], [], 2, "too many"),
+        (["chat", "--agent", "nowhere.py:x"], [], 2, "--agent nowhere.py:x"),
+        (["chat", "--agent", "agentkit:tool"], [], 2, "expected an Agent"),
         (["runs", "tail"], [], 1, "agentkit demo"),
         (["demo", "--documents", "nowhere"], [], 2, "nowhere"),
     ],

@@ -38,6 +38,9 @@ def draw() -> ToolResult:
 
 def fail(why: str):
     raise ValueError(why)
+
+class Needy:
+    def __init__(self, what): ...
 '''
 
 
@@ -96,6 +99,7 @@ def test_without_options_the_installed_toolsets_are_listed(home):
         (["list", "--tools", "mine.py:nothing"], "nothing"),
         (["list", "--tools", "beside.py"], "made with @tool"),
         (["list", "--tools", "nowhere.py"], "no file"),
+        (["list", "--tools", "mine.py:Needy"], "missing 1 required"),
         (["list", "--tools", "nowhere:x"], "neither a toolset (code, documents) nor a module"),
         (["list", "--tools", "code:x"], "without an argument"),
         (["list", "--mcp", "no-such-program"], "there is no 'no-such-program'"),
