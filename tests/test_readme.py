@@ -1,4 +1,4 @@
-"""What the README says can be typed: its Python compiles and imports, its commands take their options."""
+"""What the README says: its Python compiles and imports, its commands take their options."""
 
 from __future__ import annotations
 
