@@ -88,7 +88,7 @@ async def approve(talk: Conversation, rest: str) -> None:
 
 async def deny(talk: Conversation, rest: str) -> None:
     """Deny the call that waits; what follows tells the model why."""
-    pending = {question.call_id for question in talk.run.pending}
+    pending = {name for one in talk.run.pending for name in (one.call_id, one.address)}
     call, _, reason = rest.partition(" ")
     if call not in pending:
         call, reason = _waiting(talk, ""), rest
@@ -109,7 +109,7 @@ async def compact(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 async def cost(talk: Conversation, rest: str) -> None:  # noqa: ARG001
     """Say what was spent, and how full the context is."""
     run = talk.run
-    talk.say(f"{spending(run.spent)} · run {run.id}")
+    talk.say(f"{spending(run.measure())} · run {run.id}")  # with sub-agents that wait
     window = run.parts.model.window
     share = f" of {window:,} ({run.context.tokens / window:.0%})" if window else ""
     talk.say(f"the next prompt has about {run.context.tokens:,} tokens{share}")
@@ -146,7 +146,7 @@ async def quit_(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 
 def _waiting(talk: Conversation, call: str) -> str:
     """Return the id of the call that is meant: the one named, or the only one that waits."""
-    pending = [question.call_id for question in talk.run.pending]
+    pending = [question.address for question in talk.run.pending]
     if call:
         return call
     if len(pending) != 1:

@@ -12,9 +12,9 @@ import orjson
 from agentkit.cli.files import write_file
 from agentkit.cli.plot import plot
 from agentkit.cli.stored import with_store
-from agentkit.context import Context
+from agentkit.context import Context, without_reader
 from agentkit.context.explain import EditRow, Turn, explain, totals
-from agentkit.errors import ConfigError, LogUnreadable
+from agentkit.errors import ConfigError, LogUnreadable, StoreError
 from agentkit.events import Event, RunStarted
 from agentkit.model import wire
 from agentkit.model.catalog import find
@@ -72,13 +72,28 @@ async def explained(store: Store, run_id: str) -> tuple[list[Event], list[Turn]]
     started = events[0].body
     if not isinstance(started, RunStarted):
         raise LogUnreadable(f"The log of {run_id!r} does not begin with the start of a run.")
-    system = (await store.get_blob(started.instructions)).decode()
-    tools = await store.get_blob(started.tools)
+    system = (await _blob(store, started.instructions, "instructions")).decode()
+    tools = await _blob(store, started.tools, "tools")
     info = find(started.model)
     price = info.price if info else None
     # The spelling of other dialects differs by some bytes a message; shares stay what they are.
-    fresh = Context(system, tools, lambda message: wire.encode(message, ZAI), price=price)
+    fresh = Context(
+        system,
+        without_reader(tools),
+        lambda message: wire.encode(message, ZAI),
+        reading=tools,
+        price=price,
+    )
     return events, explain(events, fresh)
+
+
+async def _blob(store: Store, sha256: str, what: str) -> bytes:
+    """Return a part of the prompt; where it is lost, the sums are right all the same."""
+    try:
+        return await store.get_blob(sha256)
+    except StoreError as error:
+        click.echo(f"The {what} are counted as the rest of the prompt: {error}", err=True)
+        return b""
 
 
 def _lines(turns: Sequence[Turn]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from agentkit.agent import Agent, Result, Run
+from agentkit.agent.below import label
 from agentkit.cli.approve import person_approver
 from agentkit.cli.chat_commands import obey
 from agentkit.cli.execute import answer
@@ -193,8 +194,10 @@ class Conversation:
         self.say(spending(self.run.spent))
 
     def _tell_waiting(self) -> None:
-        for question in self.run.pending:
-            self.say(f"{question.tool} waits, call {question.call_id}: {question.arguments}")
+        pending = self.run.pending
+        for question in pending:
+            call = label(question, pending)
+            self.say(f"{question.tool} waits, call {call}: {question.arguments}")
         self.say("/approve or /deny it, then the turn goes on.", "yellow")
 
     def _recall(self) -> None:

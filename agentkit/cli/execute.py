@@ -15,6 +15,7 @@ import click
 import orjson
 
 from agentkit.agent import Agent, Result, Run
+from agentkit.agent.below import label
 from agentkit.cli.command import TOPIC
 from agentkit.cli.files import save
 from agentkit.cli.live import View, spending
@@ -119,8 +120,10 @@ def summarize(outcome: Outcome) -> None:
     click.echo(line, err=True)
     if result.pending:
         for question in result.pending:
-            click.echo(f"waits for approval: {question.tool}, call {question.call_id}", err=True)
-        first = result.pending[0].call_id
+            inside = f" of run {question.run_id}" if question.run_id != result.run_id else ""
+            call = label(question, result.pending)
+            click.echo(f"waits for approval: {question.tool}, call {call}{inside}", err=True)
+        first = label(result.pending[0], result.pending)
         click.echo(f"go on with: agentkit resume {result.run_id} --approve {first}", err=True)
         raise click.exceptions.Exit(PAUSED)
 

@@ -65,7 +65,7 @@ def export(
     if reward is not None and name not in FORMATS:
         raise click.UsageError(f"--format {name} has no place for a reward.")
     failed: list[str] = []
-    asked = with_store(lambda store: _read(store, run_ids, failed))
+    asked = with_store(lambda store: _read(store, run_ids, failed, prompt=name in FORMATS))
     if name == "otlp":
         from agentkit.trace.otel import export as send
 
@@ -91,11 +91,13 @@ def _whole(runs: list[Recorded]) -> list[Recorded]:
     return [run for run in runs if run.events[0].run_id not in inside]
 
 
-async def _read(store: Store, run_ids: tuple[str, ...], failed: list[str]) -> list[Recorded]:
+async def _read(
+    store: Store, run_ids: tuple[str, ...], failed: list[str], *, prompt: bool
+) -> list[Recorded]:
     found: list[Recorded] = []
     async for run_id in _wanted(store, run_ids):
         try:
-            found.append(await read_run(store, run_id))
+            found.append(await read_run(store, run_id, prompt=prompt))
         except AgentkitError as error:
             failed.append(run_id)
             click.echo(f"Left out {run_id}: {error}", err=True)

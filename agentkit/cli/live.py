@@ -284,6 +284,8 @@ def _nested(call: _Running, event: Event | Ephemeral) -> None:
             _nested(call, inner)
         case Event(body=ToolStarted() as body):
             call.doing = f"▸ {body.name} {_brief(body)}"
+        case Event(body=ApprovalAsked() as body):
+            call.doing = f"▸ {body.name} waits for approval"
         case Event(body=Replied() as body):
             call.spent = call.spent.plus(body.usage, body.cost_usd)
         case ThinkingDelta():

@@ -177,7 +177,7 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
-def _words(body: Body) -> str:  # noqa: C901, PLR0911 - one line for each kind
+def _words(body: Body) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for each kind
     match body:
         case RunStarted() | RunResumed():
             return f"{body.model} at {body.provider}"
@@ -195,7 +195,9 @@ def _words(body: Body) -> str:  # noqa: C901, PLR0911 - one line for each kind
             return f"{body.name} {'approved' if body.approved else 'denied'} {body.reason}"
         case Noted():
             return f"{body.topic}: {body.text}"
-        case RunPaused() | RunInterrupted():
+        case RunPaused():
+            return f"{body.reason} of {', '.join(body.calls)}"
+        case RunInterrupted():
             return body.reason
         case RunFailed():
             return f"{body.error}: {body.message}"

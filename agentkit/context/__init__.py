@@ -2,6 +2,7 @@
 
 from agentkit.context.cache import PrefixBreak
 from agentkit.context.context import Context
+from agentkit.context.overflow import way_out
 from agentkit.context.policy import (
     POLICIES,
     Clear,
@@ -11,7 +12,7 @@ from agentkit.context.policy import (
     Offload,
     named,
 )
-from agentkit.context.reader import READ_RESULT, ResultReader
+from agentkit.context.reader import READ_RESULT, ResultReader, without_reader
 from agentkit.context.summarise import spent_on_summary
 from agentkit.context.transcript import Transcript, fold
 from agentkit.context.upkeep import Upkeep
@@ -48,4 +49,6 @@ __all__ = [
     "fold",
     "named",
     "spent_on_summary",
+    "way_out",
+    "without_reader",
 ]

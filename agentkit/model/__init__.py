@@ -1,6 +1,6 @@
 """The model: GLM's wire protocol, from bytes to one reply."""
 
-from agentkit.model.base import CallSink, Emit, Model, Reply, Request
+from agentkit.model.base import Asks, CallSink, Emit, Model, Reply, Request
 from agentkit.model.catalog import ModelInfo, Price
 from agentkit.model.glm import GLM
 from agentkit.model.parameters import Parameters
@@ -13,6 +13,7 @@ from agentkit.model.text import Answer, TextStream
 __all__ = [
     "GLM",
     "Answer",
+    "Asks",
     "CallSink",
     "Dialect",
     "Emit",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, TypeVar, Unpack, overload
 
@@ -153,6 +153,7 @@ class GLM:
         """
         failed: ModelError | None = None
         if not (self._fallback and self._rests()):
+            request = await request.to(0, self.name)
             try:
                 return await self._ask(request, emit, sink)
             except ModelError as error:
@@ -162,12 +163,12 @@ class GLM:
                 self._rest_until = time.monotonic() + self._retry.rest
                 warn("model", "model.fallback", model=self.name, error=str(error))
         why = FellBack(self.name, str(failed) if failed else "it rests after an earlier failure")
-        for model in self._fallback[:-1]:
-            with suppress(ModelError):
+        for place, model in enumerate(self._fallback, start=1):
+            request = await request.to(place, model.name)
+            with suppress(ModelError) if place < len(self._fallback) else nullcontext():
                 reply = await model.ask(self._respelt(request, model), emit, sink)
                 return replace(reply, fell_back=why)
-        last = self._fallback[-1]
-        return replace(await last.ask(self._respelt(request, last), emit, sink), fell_back=why)
+        raise AssertionError("the last fallback answers or raises")
 
     @overload
     async def complete(self, prompt: Content, *, system: str = "") -> str: ...
@@ -238,6 +239,7 @@ class GLM:
 
     def _respelt(self, request: Request, model: GLM) -> Request:
         """Return the request in the spelling of a fallback's dialect."""
+        request = replace(request, asks=None)  # of its own fallbacks nobody is told
         if model._endpoint.provider.dialect == self._endpoint.provider.dialect:
             return request
         return replace(request, messages=[model.encode(each) for each in request.originals])

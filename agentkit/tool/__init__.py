@@ -7,6 +7,7 @@ from agentkit.tool.asking import Past
 from agentkit.tool.base import (
     ArgumentFault,
     Artifact,
+    Postponed,
     Problem,
     Tool,
     ToolContext,
@@ -43,6 +44,7 @@ __all__ = [
     "Flags",
     "Keep",
     "Past",
+    "Postponed",
     "Problem",
     "Question",
     "Record",

@@ -28,11 +28,21 @@ TOOLS = """
 """
 ERASING = ("--tools", "tools.py", "--ask", "destructive")
 
+SUB_AGENT = """
+    from agentkit import Agent, ApprovalPolicy, Rule
+    import tools
+
+    asking = ApprovalPolicy((Rule("ask", hint="destructive"),))
+    cleaner = Agent(name="cleaner", tools=[tools.erase], approval=asking).as_tool()
+"""
+
 
 def brain(request):
     """Say what the user said so far; erase and refuse where the last message asks for it."""
     said = [m["content"] for m in request["messages"] if m["role"] == "user"]
     last = request["messages"][-1]
+    if "delegate" in said[-1] and last["role"] == "user":
+        return Say(calls=[Call("cleaner", {"task": "erase it"}, id=f"sub_{len(said)}")])
     if "refuse" in said[-1]:
         return Refuse(401, "1000", "bad key")
     if "erase" in said[-1] and last["role"] == "user":
@@ -135,6 +145,18 @@ def test_a_call_waits_for_a_command_where_nobody_can_be_asked(piped, tmp_path):
     assert (tmp_path / "erased").read_text() == "a.txt\n"
     assert out[0] == "heard erase it / erased a.txt."
     assert "not that one" in out[-1]
+
+
+def test_a_call_of_a_sub_agent_waits_for_a_command_too(piped, tmp_path):
+    (tmp_path / "subs.py").write_text(textwrap.dedent(SUB_AGENT))
+    code, _, err = piped(["delegate", "hello"], "--tools", "subs.py:cleaner")
+    assert code == 3
+    assert "erase waits, call call_1" in err
+    code, out, err = piped(["/approve", "delegate", "/deny not that one"], "--resume")
+    assert (code, len(out)) == (0, 2), err
+    assert out[0] == "heard delegate / heard erase it / erased a.txt.."
+    assert "not that one" in out[1]
+    assert (tmp_path / "erased").read_text() == "a.txt\n"
 
 
 def test_commands_tell_about_the_run_and_a_wrong_one_is_not_sent(piped, tmp_path):

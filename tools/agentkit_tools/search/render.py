@@ -18,8 +18,8 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from agentkit.tool.grep import Matches
 from agentkit_tools.search.chunk import estimated_tokens
-from agentkit_tools.search.grep import Matches
 from agentkit_tools.search.policy import Policy
 from agentkit_tools.search.ranking import Hit
 
