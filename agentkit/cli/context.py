@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import click
 import orjson
 
+from agentkit.cli.files import write_file
 from agentkit.cli.plot import plot
-from agentkit.config import Settings
+from agentkit.cli.stored import with_store
 from agentkit.context import Context, without_reader
 from agentkit.context.explain import EditRow, Turn, explain, totals
 from agentkit.errors import ConfigError, LogUnreadable, StoreError
@@ -19,7 +19,7 @@ from agentkit.events import Event, RunStarted
 from agentkit.model import wire
 from agentkit.model.catalog import find
 from agentkit.model.providers import ZAI
-from agentkit.store import SQLiteStore, Store
+from agentkit.store import Store
 
 _HEAD = (
     " turn    input   cached  uncached   output        $ |  prefix  ledger summary    user replies "
@@ -49,9 +49,9 @@ def context(run: str, *, as_json: bool, file: Path | None) -> None:
     """
     if file is not None and file.suffix.lower() != ".svg":
         raise ConfigError(f"--plot {file}: expected a name that ends in .svg.")
-    events, turns = asyncio.run(_load(run))
+    events, turns = with_store(lambda store: explained(store, run))
     if file is not None:
-        file.write_text(plot(events[0].run_id, turns), "utf-8")
+        write_file(file, plot(events[0].run_id, turns).encode())
         click.echo(f"wrote {file}", err=True)
     if as_json:
         rows = [asdict(turn) for turn in turns]
@@ -94,14 +94,6 @@ async def _blob(store: Store, sha256: str, what: str) -> bytes:
     except StoreError as error:
         click.echo(f"The {what} are counted as the rest of the prompt: {error}", err=True)
         return b""
-
-
-async def _load(run_id: str) -> tuple[list[Event], list[Turn]]:
-    store = SQLiteStore(Settings.load().home)
-    try:
-        return await explained(store, run_id)
-    finally:
-        await store.close()
 
 
 def _lines(turns: Sequence[Turn]) -> Iterator[str]:

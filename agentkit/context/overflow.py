@@ -9,16 +9,34 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agentkit.context.clear import cleared
 from agentkit.context.offload import Shown
+from agentkit.context.view import ClearResults
 from agentkit.errors import PromptTooLong
-from agentkit.events import Compacted
-from agentkit.messages import User
+from agentkit.events import Cleared, Compacted
+from agentkit.messages import ToolOutput, User
 
 if TYPE_CHECKING:
     from agentkit.context.context import Context
 
 _PREVIEW = 2_000
 """Tokens of a message of the user that are shown where its policy does not say."""
+
+
+def clipped(context: Context) -> Cleared | None:
+    """Return the event that clears all results but the last reply's, and clips large ones there."""
+    offload = context.policy.offload
+    results = [one for one in context.results() if not one.cleared]
+    last = max((one.turn for one in results), default=0)
+    size = round((offload.preview if offload else 500) * context.estimate.ratio)
+    texts = {one.call_id: one.content for one in context.messages if isinstance(one, ToolOutput)}
+    shown: dict[str, str] = {}
+    for one in results:
+        if one.turn == last and one.tokens > size:
+            handle = context.ledger.calls[one.call_id].handle
+            shown[one.call_id] = Shown(texts[one.call_id], handle, one.tokens).preview(size)
+    chosen = [one.call_id for one in results if one.turn < last or one.call_id in shown]
+    return cleared(context, ClearResults(tuple(chosen), "overflow"), shown)
 
 
 def large_message(context: Context) -> int | None:

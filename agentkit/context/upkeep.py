@@ -21,13 +21,12 @@ from agentkit.context.compact import (
     threshold,
 )
 from agentkit.context.context import FAILOVER, Context
-from agentkit.context.offload import Shown, ingest
-from agentkit.context.overflow import large_message, shown_in_part
+from agentkit.context.offload import ingest
+from agentkit.context.overflow import clipped, large_message, shown_in_part
 from agentkit.context.policy import Clear, Compact, Mode
 from agentkit.context.view import ClearResults, View
 from agentkit.events import Body, Cleared, Compacted, Event, Noted, Replied, now
 from agentkit.log import warn
-from agentkit.messages import ToolOutput
 from agentkit.model import Model
 from agentkit.store import Store
 
@@ -143,7 +142,9 @@ class Upkeep:
         if compact is None:
             return False
         await self._drop_job(append)
-        clipped = await self._clip(append)
+        clip = clipped(self._context)
+        if clip:
+            await append([clip])
         large = large_message(self._context)
         if large is not None and self._context.is_readable:  # `read_result` opens the rest
             summary = self._context.ledger.summary
@@ -154,11 +155,11 @@ class Upkeep:
             return True
         cut = find_cut(self._context.messages, self._context.sizes(), compact.tail // 2)
         if cut is None:
-            return clipped
+            return clip is not None
         window = self._context.window
         fits = window is None or self._context.tokens < window * compact.hard_stop
         mode = compact.mode if fits else "ledger"
-        return await self._replace(append, compact, cut, "overflow", mode) or clipped
+        return await self._replace(append, compact, cut, "overflow", mode) or clip is not None
 
     async def compact(self, append: Append) -> int:
         """Compact now, whatever the threshold; return how many tokens left the prompt.
@@ -353,29 +354,6 @@ class Upkeep:
             freed=free.removed if free else 0,
         )
         return [replace(free, rewritten=0, pays_after=0.0), event] if free else [event]
-
-    async def _clip(self, append: Append) -> bool:
-        """Clear all results but the last reply's, and clip what is large among those."""
-        context = self._context
-        offload = self._policy.offload
-        results = [one for one in context.results() if not one.cleared]
-        last = max((one.turn for one in results), default=0)
-        size = round((offload.preview if offload else 500) * context.estimate.ratio)
-        texts = {
-            one.call_id: one.content for one in context.messages if isinstance(one, ToolOutput)
-        }
-        shown: dict[str, str] = {}
-        for one in results:
-            if one.turn == last and one.tokens > size:
-                handle = context.ledger.calls[one.call_id].handle
-                text = texts[one.call_id]
-                shown[one.call_id] = Shown(text, handle, one.tokens).preview(size)
-        chosen = [one.call_id for one in results if one.turn < last or one.call_id in shown]
-        event = cleared(context, ClearResults(tuple(chosen), "overflow"), shown)
-        if event is None:
-            return False
-        await append([event])
-        return True
 
     async def _drop_job(self, append: Append) -> None:
         job, self._job = self._job, None

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from agentkit.errors import ModelError, QuotaExhausted
+from agentkit.errors import ModelError
 from agentkit.log import warn
 from agentkit.messages import Content, Message
 from agentkit.model import catalog, presets, text, wire
 from agentkit.model.base import CallSink, Emit, FellBack, Reply, Request
 from agentkit.model.collect import Collector
 from agentkit.model.endpoint import resolve
-from agentkit.model.faults import can_fall_back
+from agentkit.model.faults import can_fall_back, without_key
 from agentkit.model.parameters import Parameters, check
 from agentkit.model.providers import Provider
 from agentkit.model.repetition import RepetitionPolicy
@@ -219,7 +219,7 @@ class GLM:
         except BaseException as error:
             collector.withdraw()
             if isinstance(error, ModelError):
-                raise self._redacted(error) from error.__cause__
+                raise without_key(error, self._endpoint.key) from error.__cause__
             raise
         price = self._endpoint.price
         if not reply.usage.input:  # a server without usage, or a loop that was cut before it came
@@ -235,17 +235,6 @@ class GLM:
             seconds=time.perf_counter() - start,
             first_delta_seconds=first,
         )
-
-    def _redacted(self, error: ModelError) -> ModelError:
-        """Return the error without the key, which some servers repeat in their messages."""
-        key = self._endpoint.key
-        if not key or key not in f"{error}{error.fault.message}":
-            return error
-        fault = replace(error.fault, message=error.fault.message.replace(key, "[key]"))
-        clean = type(error)(str(error).replace(key, "[key]"), fault)
-        if isinstance(clean, QuotaExhausted) and isinstance(error, QuotaExhausted):
-            clean.resets_at = error.resets_at
-        return clean
 
     def _rests(self) -> bool:
         return time.monotonic() < self._rest_until

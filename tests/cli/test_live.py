@@ -77,3 +77,12 @@ def test_a_question_is_not_erased_when_the_live_part_comes_back():
             console.print("Allow?")
         back = console.file.getvalue()[asked:]
         assert "\x1b[1A" not in back  # the cursor never goes up over the question
+
+
+def test_what_happens_during_a_question_is_told_after_it():
+    view = View(Console(file=io.StringIO(), width=80))
+    with view.hidden():
+        with view.hidden():
+            view(replied())
+        assert view._console.file.getvalue() == ""
+    assert "turn 1: the answer" in view._console.file.getvalue()
