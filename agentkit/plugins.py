@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 TOOLS = "agentkit.tools"
 COMMANDS = "agentkit.commands"
@@ -21,7 +23,7 @@ CHECKS = "agentkit.checks"
 
 def names(group: str) -> list[str]:
     """Return the names of a group, sorted, without importing anything."""
-    return sorted({entry.name for entry in entry_points(group=group)})
+    return sorted({entry.name for entry in _entries(group)})
 
 
 def load(group: str, name: str) -> Any:
@@ -30,7 +32,7 @@ def load(group: str, name: str) -> Any:
     Raises:
         ConfigError: no such entry, or it cannot be imported.
     """
-    found: list[EntryPoint] = [*entry_points(group=group, name=name)]
+    found = [*_entries(group).select(name=name)]
     if not found:
         known = ", ".join(names(group)) or "none are installed"
         raise ConfigError(f"Nothing called {name!r} in {group}. Known: {known}.")
@@ -41,3 +43,10 @@ def load(group: str, name: str) -> Any:
             f"{name!r} ({found[0].value}) cannot be imported: {error}. Install what it needs, for "
             "example `pip install 'agentkit-glm[all]'`."
         ) from error
+
+
+def _entries(group: str) -> EntryPoints:
+    # It brings the parsers of mail and zip, and most commands are our own.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    return entry_points(group=group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -53,15 +54,112 @@ def test_what_a_package_offers_is_sorted_and_there(name):
             assert inspect.getdoc(offered)
 
 
-def test_importing_agentkit_loads_nothing_that_a_run_may_not_need():
-    heavy = (
-        "docker,jsonschema,structlog,pydantic.type_adapter,trafilatura,requests,psycopg,"
-        "opentelemetry"
-    )
-    loaded = run(
-        f"import sys, agentkit; print([m for m in {heavy.split(',')} if m in sys.modules])"
-    )
-    assert loaded.stdout.strip() == "[]"
+# What each step loads of these would be loaded for nothing: it can do its work without.
+HEAVY = (
+    "agentkit.cli",
+    "agentkit.context.summarise",
+    "agentkit.longtext",
+    "agentkit.mcp",
+    "agentkit.testing",
+    "agentkit.trace",
+    "docker",
+    "jinja2",
+    "jsonschema",
+    "mcp",
+    "opentelemetry",
+    "prompt_toolkit",
+    "psycopg",
+    "pydantic.type_adapter",
+    "requests",
+    "structlog",
+    "trafilatura",
+)
+
+
+def loaded_of(program, *unwanted):
+    """Run a program in an interpreter of its own; return which of the modules it has loaded."""
+    told = run(f"import json, sys\n{program}\nprint(json.dumps([*sys.modules]))")
+    modules = json.loads(told.stdout.splitlines()[-1])
+    return [one for one in unwanted if any(f"{each}.".startswith(f"{one}.") for each in modules)]
+
+
+@pytest.mark.parametrize(
+    ("program", "unwanted"),
+    [
+        ("import agentkit", "agentkit.errors asyncio httpx pydantic rich sqlite3"),
+        (
+            "from agentkit import open_store",
+            "agentkit.agent agentkit.model agentkit.tool.base httpx pydantic rich",
+        ),
+        ("from agentkit import tool", "agentkit.agent agentkit.model httpx rich sqlite3"),
+        ("from agentkit import GLM", "agentkit.agent httpx pydantic rich sqlite3"),
+        ("from agentkit import *", "agentkit.agent.replay agentkit.model.probe httpx rich"),
+        ("from agentkit import GLM, Agent; Agent(GLM(api_key='k'))", "agentkit.agent.replay"),
+    ],
+)
+def test_an_import_loads_no_more_than_what_was_asked_for(program, unwanted):
+    assert loaded_of(program, *HEAVY, *unwanted.split()) == []
+
+
+COMMAND = """
+from agentkit.cli.main import main
+sys.argv = ["agentkit", *{words!r}]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["--help"], "agentkit.cli.runs agentkit.events agentkit.store sqlite3"),
+        (["runs", "list"], "agentkit.cli.run agentkit.tool.base importlib.metadata"),
+    ],
+)
+def test_a_command_loads_no_agent_and_no_model(words, unwanted, tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENTKIT_HOME", str(tmp_path))
+    heavy = {*HEAVY, "agentkit.agent", "agentkit.model", "httpx", "pydantic", "rich"}
+    heavy.discard("agentkit.cli")
+    assert loaded_of(COMMAND.format(words=words), *sorted(heavy), *unwanted.split()) == []
+
+
+LATE = ["agentkit", *(f"agentkit.{one}" for one in ("agent", "context", "model", "store", "tool"))]
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_a_package_brings_late_is_what_it_shows_the_type_checker(name):
+    module = importlib.import_module(name)
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+    (shown,) = (node for node in tree.body if isinstance(node, ast.If))
+    homes = {
+        alias.name: node.module
+        for node in shown.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(homes) == sorted(module.__all__)
+    for one, home in homes.items():
+        assert getattr(module, one) is getattr(importlib.import_module(home), one)
+    assert set(homes) <= set(dir(module))
+
+
+def test_a_name_that_is_not_there_fails_where_it_is_imported():
+    for name in LATE:
+        with pytest.raises(ImportError, match="cannot import name 'Agnet'"):
+            exec(f"from {name} import Agnet")
+        with pytest.raises(AttributeError, match="has no attribute 'Agnet'"):
+            importlib.import_module(name).Agnet  # noqa: B018
+
+
+def test_tool_is_the_decorator_whatever_was_imported_before():
+    again = "importlib, agentkit; importlib.reload(agentkit)"
+    for first in ("agentkit.tool", "agentkit.tool.schema", "agentkit.agent", again):
+        told = run(f"import {first}; from agentkit import tool; print(tool.__module__)")
+        assert told.stdout.strip() == "agentkit.tool.schema"
+    told = run("import agentkit; print(agentkit.errors.ToolError.__name__, agentkit.tool.__name__)")
+    assert told.stdout.split() == ["ToolError", "tool"]
 
 
 def test_the_error_tree_in_the_docstring_is_the_tree():

@@ -15,7 +15,6 @@ from agentkit.agent.opening import Origin, open_run
 from agentkit.agent.output import Output
 from agentkit.agent.result import Result
 from agentkit.agent.run import Run, Subscriber
-from agentkit.agent.subagent import agent_tool
 from agentkit.agent.watch import ReminderPolicy
 from agentkit.context import ContextPolicy, named
 from agentkit.errors import ConfigError
@@ -178,5 +177,7 @@ class Agent(Generic[T]):
         Raises:
             ToolDefinitionError: a name that GLM does not take.
         """
+        from agentkit.agent.subagent import agent_tool  # noqa: PLC0415 - few agents are tools
+
         said = description or self.instructions.strip().split("\n\n", 1)[0]
         return agent_tool(self, name or self.name, said)

@@ -33,7 +33,7 @@ from agentkit.events import (
     dump_line,
 )
 from agentkit.messages import plain_text
-from agentkit.store import RunSummary, Store, prune
+from agentkit.store import RunSummary, Store
 
 _STATES = {
     "run_finished": "finished",
@@ -124,6 +124,9 @@ def prune_(*, older_than: str | None, keep: int | None, dry_run: bool) -> None:
     if older_than is None and keep is None:
         raise click.UsageError("Say what may go: --older-than 30d, --keep 100, or both.")
     age = _age(older_than) if older_than is not None else None
+
+    from agentkit.store import prune
+
     pruned = with_store(lambda store: prune(store, older_than=age, keep=keep or 0, dry_run=dry_run))
     for run in pruned.runs:
         line = f"{run.run_id}  {run.started_at[:16].replace('T', ' ')}  {run.task[:60]}"

@@ -15,7 +15,6 @@ from agentkit.errors import EmptyReply, ModelError, PromptTooLong
 from agentkit.events import Noted
 from agentkit.messages import Assistant, Message, System, User, plain_text
 from agentkit.model import Model, Reply
-from agentkit.usage import Usage
 
 ATTEMPTS = 2
 _THINKING = 3  # times the summary's own size that a reply may have, thinking included
@@ -101,15 +100,6 @@ async def summarise_fresh(
     except ModelError as error:
         return "", (_failed(error),)
     return context.masked(reply.message.content), (_note(reply, []),)
-
-
-def spent_on_summary(body: object) -> tuple[Usage, float | None] | None:
-    """Return what a logged request for a summary cost, or None for any other event."""
-    if not isinstance(body, Noted) or body.topic != SUMMARY or "input" not in body.data:
-        return None
-    data = body.data
-    usage = Usage(data["input"], data["cached"], data["output"], data["thinking"])
-    return usage, data["cost_usd"]
 
 
 def _wrong(

@@ -6,9 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
-from typing import Any, TypeVar, Unpack, overload
-
-import httpx
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from agentkit.errors import ModelError
 from agentkit.log import warn
@@ -23,8 +21,10 @@ from agentkit.model.providers import Provider
 from agentkit.model.repetition import RepetitionPolicy
 from agentkit.model.retry import RetryPolicy, persist
 from agentkit.model.text import Answer, TextStream
-from agentkit.model.transport import Transport
 from agentkit.model.unreported import estimated_usage
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
@@ -77,6 +77,8 @@ class GLM:
         http: httpx.AsyncBaseTransport | None = None,
         **parameters: Unpack[Parameters],
     ) -> None:
+        from agentkit.model.transport import Transport  # noqa: PLC0415 - httpx, for who asks a model
+
         self._endpoint = resolve(
             name, api_key=api_key, base_url=base_url, provider=provider, price=price
         )

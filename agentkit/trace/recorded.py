@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import orjson
 from agentkit.context.transcript import UNRESOLVED, fold
 from agentkit.errors import LogUnreadable, RunNotFound
 from agentkit.events import (
-    Body,
     Event,
     Reminder,
     Replied,
@@ -96,8 +95,9 @@ async def read_run(store: Store, run_id: str, *, prompt: bool = True) -> Recorde
 
 
 async def _children(
-    store: Store, bodies: Sequence[Body], *, prompt: bool
+    store: Store, events: Iterable[Event], *, prompt: bool
 ) -> AsyncIterator[Recorded]:
+    bodies = [event.body for event in events]
     served = [one.sub_run for one in bodies if isinstance(one, ToolFinished) and one.sub_run]
     paused = [sub for one in bodies if isinstance(one, RunPaused) for sub in one.sub_runs.values()]
     for run_id in dict.fromkeys(sub.run_id for sub in (*served, *paused)):
