@@ -85,12 +85,7 @@ async def read_run(store: Store, run_id: str, *, prompt: bool = True) -> Recorde
         events,
         (await store.get_blob(last.instructions)).decode() if prompt else "",
         tuple(orjson.loads(listed)) if listed else (),
-        tuple(
-            [
-                child
-                async for child in _children(store, [event.body for event in events], prompt=prompt)
-            ]
-        ),
+        tuple([child async for child in _children(store, events, prompt=prompt)]),
     )
 
 
