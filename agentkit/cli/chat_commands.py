@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentkit.agent.below import label
 from agentkit.agent.fork import fork as fork_run
 from agentkit.cli.files import write_file
 from agentkit.cli.live import spending
@@ -146,13 +147,14 @@ async def quit_(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 
 def _waiting(talk: Conversation, call: str) -> str:
     """Return the id of the call that is meant: the one named, or the only one that waits."""
-    pending = [question.address for question in talk.run.pending]
     if call:
         return call
-    if len(pending) != 1:
-        which = f"Say which: {', '.join(pending)}." if pending else "No call waits for approval."
+    pending = talk.run.pending
+    names = [label(question, pending) for question in pending]
+    if len(names) != 1:
+        which = f"Say which: {', '.join(names)}." if names else "No call waits for approval."
         raise ConfigError(which)
-    return pending[0]
+    return names[0]
 
 
 async def _go_on(talk: Conversation) -> None:

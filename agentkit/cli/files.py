@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from agentkit.agent.result import save_artifact
 from agentkit.errors import ConfigError
-from agentkit.tool import Artifact
+
+if TYPE_CHECKING:
+    from agentkit.tool import Artifact
 
 
 def artifacts_option(words: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -50,6 +52,8 @@ def save(artifact: Artifact, folder: Path) -> Path:
     Raises:
         ConfigError: the folder cannot be written.
     """
+    from agentkit.agent.result import save_artifact
+
     try:
         return save_artifact(folder, artifact)
     except OSError as error:

@@ -124,6 +124,7 @@ def prune_(*, older_than: str | None, keep: int | None, dry_run: bool) -> None:
     if older_than is None and keep is None:
         raise click.UsageError("Say what may go: --older-than 30d, --keep 100, or both.")
     age = _age(older_than) if older_than is not None else None
+
     from agentkit.store import prune
 
     pruned = with_store(lambda store: prune(store, older_than=age, keep=keep or 0, dry_run=dry_run))
