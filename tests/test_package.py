@@ -57,7 +57,7 @@ def test_what_a_package_offers_is_sorted_and_there(name):
 # What each step loads of these would be loaded for nothing: it can do its work without.
 HEAVY = (
     "agentkit.cli",
-    "agentkit.context.summarise",
+    "agentkit.context.verify",
     "agentkit.longtext",
     "agentkit.mcp",
     "agentkit.testing",

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from agentkit.context.clear import cleared, propose_clear
 from agentkit.context.compact import (
@@ -24,15 +23,13 @@ from agentkit.context.compact import (
 from agentkit.context.context import Context
 from agentkit.context.offload import Shown, ingest
 from agentkit.context.policy import Clear, Compact, Mode
+from agentkit.context.summarise import Summary, summarise, summarise_fresh
 from agentkit.context.view import ClearResults, View
 from agentkit.events import Body, Cleared, Compacted, Event, Noted, Replied, now
 from agentkit.log import warn
 from agentkit.messages import ToolOutput, plain_text
 from agentkit.model import Model
 from agentkit.store import Store
-
-if TYPE_CHECKING:
-    from agentkit.context.summarise import Summary
 
 Append = Callable[[Sequence[Body]], Awaitable[None]]
 """Makes bodies the next events of the log: stored, then folded."""
@@ -222,9 +219,6 @@ class Upkeep:
         if cut is None:
             return
         snapshot = self._context.snapshot()  # now, while no call is open
-        # Late, as below: most runs end before there is something to summarise.
-        from agentkit.context.summarise import summarise  # noqa: PLC0415
-
         work = summarise(self._context, self._model, policy, cut, snapshot)
         self._job = _Job(cut, asyncio.create_task(work, name="summary"))
 
@@ -254,16 +248,12 @@ class Upkeep:
         """Compact now, with what the mode asks for; a summary that fails leaves the ledger."""
         items = dict(self._context.ledger.summary)
         if mode == "summary":
-            from agentkit.context.summarise import summarise  # noqa: PLC0415
-
             snapshot = self._context.snapshot()
             made = await summarise(self._context, self._model, policy, cut, snapshot)
             await append(made.notes)
             mode = "ledger" if made.items is None else mode
             items = items if made.items is None else dict(made.items)
         elif mode == "fresh":
-            from agentkit.context.summarise import summarise_fresh  # noqa: PLC0415
-
             text, notes = await summarise_fresh(self._context, self._model, cut)
             await append(notes)
             items = {"s1": text}
