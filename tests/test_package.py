@@ -57,7 +57,7 @@ def test_what_a_package_offers_is_sorted_and_there(name):
 # What each step loads of these would be loaded for nothing: it can do its work without.
 HEAVY = (
     "agentkit.cli",
-    "agentkit.context.summarise",
+    "agentkit.context.verify",
     "agentkit.longtext",
     "agentkit.mcp",
     "agentkit.testing",
@@ -114,7 +114,7 @@ except SystemExit as ended:
 @pytest.mark.parametrize(
     ("words", "unwanted"),
     [
-        (["--help"], "agentkit.cli.runs agentkit.events agentkit.store sqlite3"),
+        (["--help"], "agentkit.cli.runs agentkit.events agentkit.store asyncio sqlite3"),
         (["runs", "list"], "agentkit.cli.run agentkit.tool.base importlib.metadata"),
     ],
 )
@@ -125,7 +125,11 @@ def test_a_command_loads_no_agent_and_no_model(words, unwanted, tmp_path, monkey
     assert loaded_of(COMMAND.format(words=words), *sorted(heavy), *unwanted.split()) == []
 
 
-LATE = ["agentkit", *(f"agentkit.{one}" for one in ("agent", "context", "model", "store", "tool"))]
+LATE = [
+    "agentkit",
+    *(f"agentkit.{one}" for one in ("agent", "context", "model", "store", "tool")),
+    "agentkit_sandbox",
+]
 
 
 @pytest.mark.parametrize("name", LATE)
@@ -143,6 +147,33 @@ def test_what_a_package_brings_late_is_what_it_shows_the_type_checker(name):
     for one, home in homes.items():
         assert getattr(module, one) is getattr(importlib.import_module(home), one)
     assert set(homes) <= set(dir(module))
+
+
+EACH_FIRST = """
+import os
+import click, httpx, pydantic  # outside of the children, which are forks: they take long
+failed = []
+for name in {names!r}:
+    child = os.fork()
+    if not child:
+        try:
+            __import__(name)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitpid(child, 0)[1]:
+        failed.append(name)
+print(failed)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", ["agent", "cli", "context", "events", "model", "store", "tool"])
+def test_each_module_can_be_the_first_that_is_imported(room):
+    folder = ROOT / "agentkit" / room
+    names = [f"agentkit.{room}.{path.stem}" for path in sorted(folder.glob("[!_]*.py"))]
+    assert names
+    assert run(EACH_FIRST.format(names=names)).stdout.strip() == "[]"
 
 
 def test_a_name_that_is_not_there_fails_where_it_is_imported():

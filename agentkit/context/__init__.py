@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         named,
     )
     from agentkit.context.reader import READ_RESULT, ResultReader, without_reader
-    from agentkit.context.spent import spent_on_summary
+    from agentkit.context.summarise import spent_on_summary
     from agentkit.context.transcript import Transcript, fold
     from agentkit.context.upkeep import Upkeep
     from agentkit.context.view import (
@@ -39,7 +39,7 @@ else:
             "agentkit.context.overflow": "way_out",
             "agentkit.context.policy": "POLICIES Clear Compact ContextPolicy Files Offload named",
             "agentkit.context.reader": "READ_RESULT ResultReader without_reader",
-            "agentkit.context.spent": "spent_on_summary",
+            "agentkit.context.summarise": "spent_on_summary",
             "agentkit.context.transcript": "Transcript fold",
             "agentkit.context.upkeep": "Upkeep",
             "agentkit.context.view": "ClearResults CompactBefore Edit LoggedEdits ResultView View",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentkit.context.context import Context
-from agentkit.context.spent import spent_on_summary
+from agentkit.context.summarise import spent_on_summary
 from agentkit.events import Body, Cleared, Compacted, Event, Noted, Replied
 from agentkit.messages import Message, System, ToolOutput, User
 from agentkit.usage import Usage

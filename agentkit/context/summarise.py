@@ -10,11 +10,11 @@ from agentkit.context.compact import Composed, compose
 from agentkit.context.context import SUMMARY, Context, Snapshot
 from agentkit.context.policy import Compact
 from agentkit.context.summary import instruction, parse, patched, render
-from agentkit.context.verify import missing, problems
 from agentkit.errors import EmptyReply, ModelError, PromptTooLong
 from agentkit.events import Noted
 from agentkit.messages import Assistant, Message, System, User, plain_text
 from agentkit.model import Model, Reply
+from agentkit.usage import Usage
 
 ATTEMPTS = 2
 _THINKING = 3  # times the summary's own size that a reply may have, thinking included
@@ -102,6 +102,15 @@ async def summarise_fresh(
     return context.masked(reply.message.content), (_note(reply, []),)
 
 
+def spent_on_summary(body: object) -> tuple[Usage, float | None] | None:
+    """Return what a logged request for a summary cost, or None for any other event."""
+    if not isinstance(body, Noted) or body.topic != SUMMARY or "input" not in body.data:
+        return None
+    data = body.data
+    usage = Usage(data["input"], data["cached"], data["output"], data["thinking"])
+    return usage, data["cost_usd"]
+
+
 def _wrong(
     reply: Reply,
     items: Mapping[str, str],
@@ -110,6 +119,8 @@ def _wrong(
     archive: str,
     replaced: int,
 ) -> list[str]:
+    from agentkit.context.verify import problems  # noqa: PLC0415 - most runs never summarise
+
     if reply.message.tool_calls:
         return ["it was a tool call; answer with text only"]
     if reply.finish_reason == "length":
@@ -137,6 +148,8 @@ def _kept(context: Context, cut: int) -> int:
 
 def _lost(composed: Composed, snapshot: Snapshot, cut: int) -> list[str]:
     """Return what the new prompt would have lost although it is pinned; a bug if ever."""
+    from agentkit.context.verify import missing  # noqa: PLC0415 - as above
+
     user = "" if composed.user is None else plain_text(composed.user)
     tail = "\n".join(map(_text, snapshot.messages[cut:]))
     return [

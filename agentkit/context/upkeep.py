@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from agentkit.context.clear import cleared, propose_clear, propose_clear_after
 from agentkit.context.compact import (
@@ -24,14 +23,12 @@ from agentkit.context.context import FAILOVER, Context
 from agentkit.context.offload import ingest
 from agentkit.context.overflow import clipped, large_message, shown_in_part
 from agentkit.context.policy import Clear, Compact, Mode
+from agentkit.context.summarise import Summary, summarise, summarise_fresh
 from agentkit.context.view import ClearResults, View
 from agentkit.events import Body, Cleared, Compacted, Event, Noted, Replied, now
 from agentkit.log import warn
 from agentkit.model import Model
 from agentkit.store import Store
-
-if TYPE_CHECKING:
-    from agentkit.context.summarise import Summary
 
 Append = Callable[[Sequence[Body]], Awaitable[None]]
 """Makes bodies the next events of the log: stored, then folded."""
@@ -270,9 +267,6 @@ class Upkeep:
         if cut is None:
             return
         snapshot = self._context.snapshot()  # now, while no call is open
-        # Late, as below: most runs end before there is something to summarise.
-        from agentkit.context.summarise import summarise  # noqa: PLC0415
-
         work = summarise(self._context, self._model, policy, cut, snapshot)
         self._job = _Job(cut, asyncio.create_task(work, name="summary"))
 
@@ -319,16 +313,12 @@ class Upkeep:
         if mode != "drop" and least.removed < _WORTH:
             return False
         if mode == "summary":
-            from agentkit.context.summarise import summarise  # noqa: PLC0415
-
             snapshot = self._context.snapshot()
             made = await summarise(self._context, self._model, policy, cut, snapshot)
             await append(made.notes)
             mode = "ledger" if made.items is None else mode
             items = items if made.items is None else dict(made.items)
         elif mode == "fresh":
-            from agentkit.context.summarise import summarise_fresh  # noqa: PLC0415
-
             text, notes = await summarise_fresh(self._context, self._model, cut)
             await append(notes)
             items, mode = ({"s1": text}, mode) if text.strip() else (items, "ledger")
