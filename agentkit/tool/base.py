@@ -201,7 +201,8 @@ class Tool(Generic[P, R]):
             after it, in call order.
         reads: names of resources that a call reads; readers do not wait for each other.
         priority: when the cap is full, calls with a higher one start first.
-        max_concurrency: calls of this tool that run at once; None for the dispatcher's cap.
+        max_concurrency: calls of this function that run at once in all runs of the event loop;
+            None for the dispatcher's cap.
         retries: how often a call that failed is made again.
         process: whether `function` runs in a process of its own, for work that keeps a core busy.
         concurrent: calls of one object's method need no order: binding makes no group.

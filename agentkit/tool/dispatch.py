@@ -19,7 +19,7 @@ from agentkit.tool.execution import Emit
 from agentkit.tool.intake import Intake
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.redact import redacted
-from agentkit.tool.slots import SERVED, slots_of
+from agentkit.tool.slots import slots_of
 from agentkit.tool.watch import watch_of
 from agentkit.tool.workshop import Workshop
 from agentkit.usage import Left
@@ -125,11 +125,11 @@ class Dispatcher:
         ApprovalAsked. So do calls that have to run after them; those have nothing in the log yet.
 
         Calls run in parallel under the policy's caps; calls that use one resource, such as the
-        methods of one object, run one after the other in call order. ToolStarted is recorded
-        before a call has effects; a call that cannot run (unknown tool, arguments that do not
-        fit, not allowed) has a ToolFinished only, as has a call that is the same as an earlier
-        one of a tool that only reads. `record` is never called twice at once, nor cancelled in
-        the middle.
+        methods of one object, run one after the other in call order, and never beside those of
+        another run of the event loop. ToolStarted is recorded before a call has effects; a call
+        that cannot run (unknown tool, arguments that do not fit, not allowed) has a ToolFinished
+        only, as has a call that is the same as an earlier one of a tool that only reads. `record`
+        is never called twice at once, nor cancelled in the middle.
 
         When this coroutine is cancelled, all calls are stopped, each call without a result gets
         one that says so, and CancelledError is raised, all in bounded time.
@@ -150,9 +150,7 @@ class Dispatcher:
             return
         workshop = self._workshop
         asking = Asking(self._approval, self._approver, past, workshop.run_id, workshop.threads)
-        batch = Batch(
-            workshop, record, keep, emit, asking, past=past, nested=SERVED.get() is not None
-        )
+        batch = Batch(workshop, record, keep, emit, asking, past=past)
         bodies = Intake(workshop, self._tools, asking, early).fill(batch, calls)
         # A task of its own, so that a cancellation never interrupts a write to the log.
         loop = asyncio.get_running_loop()
