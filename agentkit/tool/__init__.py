@@ -12,6 +12,7 @@ from agentkit.tool.base import (
     ToolContext,
     ToolResult,
     Toolset,
+    UnknownHandle,
     Validate,
 )
 from agentkit.tool.batch import Keep, Record
@@ -52,6 +53,7 @@ __all__ = [
     "ToolError",
     "ToolResult",
     "Toolset",
+    "UnknownHandle",
     "Validate",
     "as_tool",
     "bind",

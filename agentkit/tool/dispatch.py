@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ from agentkit.events import Body
 from agentkit.messages import ToolCall
 from agentkit.tool.approval import ApprovalPolicy, Approver
 from agentkit.tool.asking import Asking, Past
-from agentkit.tool.base import Tool, unlimited
+from agentkit.tool.base import Tool, nothing_kept, unlimited
 from agentkit.tool.batch import Batch, Keep, Record
 from agentkit.tool.early import Early
 from agentkit.tool.execution import Emit
@@ -44,6 +44,7 @@ class Dispatcher:
         approver: whom to ask. An async one runs in the event loop, any other in a thread. When
             it raises, the call is denied.
         limits_left: says what the run may still spend, for tools that want to know.
+        opener: reads what the run keeps, for `ToolContext.open`.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Dispatcher:
         approval: ApprovalPolicy = _ALLOW_ALL,
         approver: Approver | None = None,
         limits_left: Callable[[], Left] | None = None,
+        opener: Callable[[str], Awaitable[bytes]] = nothing_kept,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._redacts = any(tool.redact for tool in self._tools.values())
@@ -63,6 +65,7 @@ class Dispatcher:
         self._approval = approval
         self._approver = approver
         self._limits_left = limits_left or unlimited
+        self._opener = opener
         self._entered: Workshop | None = None
         self._early: Early | None = None
 
@@ -81,7 +84,7 @@ class Dispatcher:
         watch = watch_of(loop)
         watch.acquire()
         self._entered = Workshop(
-            self._run_id, self._policy, slots_of(loop), watch, self._limits_left
+            self._run_id, self._policy, slots_of(loop), watch, self._limits_left, self._opener
         )
         return self
 

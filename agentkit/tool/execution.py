@@ -214,9 +214,8 @@ class Execution:
         self._signal = Cancelled()
         if self._reason is not None:  # stopped before its thread got here
             self._signal.set()
-        context = ToolContext(
-            shop.run_id, self.call.id, self.tool.name, progress, self._signal, shop.measure
-        )
+        about = (shop.run_id, self.call.id, self.tool.name)
+        context = ToolContext(*about, progress, self._signal, shop.measure, shop.opener)
         return {**keywords, hidden: context}
 
     @property

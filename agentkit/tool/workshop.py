@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class Workshop:
         slots: of the event loop.
         watch: names tools that block the event loop.
         measure: says what the run may still spend.
+        opener: reads what the run keeps.
         threads: where functions that are not async run.
         processes: where functions run that asked for a process.
         abandoned: calls that were given up but have not ended.
@@ -44,6 +45,7 @@ class Workshop:
     slots: Slots
     watch: Watch
     measure: Callable[[], Left]
+    opener: Callable[[str], Awaitable[bytes]]
     threads: Threads = field(default_factory=Threads)
     processes: Processes = field(default_factory=Processes)
     abandoned: set[Execution] = field(default_factory=set["Execution"])
