@@ -63,13 +63,14 @@ def caps(execution: Execution) -> list[Hashable]:
 class Claims:
     """What is held and who waits, in one event loop."""
 
-    __slots__ = ("_asked", "_held", "_holders", "_lines", "_waiting")
+    __slots__ = ("_asked", "_held", "_holders", "_inheriting", "_lines", "_waiting")
 
     def __init__(self) -> None:
         self._asked = 0
         self._held: set[Execution] = set()
         self._holders: dict[Hashable, dict[Execution, int]] = {}
         self._waiting: dict[Execution, Offer] = {}
+        self._inheriting: set[Execution] = set()  # those that wait but do not stand in line
         self._lines: dict[Hashable, list[Execution]] = {}
 
     def take(self, execution: Execution) -> bool:
@@ -95,6 +96,8 @@ class Claims:
     def wait(self, execution: Execution, offer: Offer) -> None:
         """Stand in line; `offer` is called once, when the call's turn has come."""
         self._waiting[execution] = offer
+        if not self._held.isdisjoint(_above(execution)):
+            self._inheriting.add(execution)
         for key, _ in execution.needs:
             insort(self._lines.setdefault(key, []), execution, key=_place)
 
@@ -197,16 +200,20 @@ class Claims:
         """Let those go whose turn has come, now that something is free or nobody waits for it."""
         keys = deque(key for key, _ in needs)
         while keys:
-            for one in tuple(self._lines.get(keys.popleft(), ())):
-                if one not in self._waiting:
+            key, closed = keys.popleft(), False
+            for one in tuple(self._lines.get(key, ())):
+                if one not in self._waiting or (closed and one not in self._inheriting):
                     continue
                 free = self._is_free(one)
                 if not free and not self._needs_abandoned(one):
+                    closed = closed or (key, READ) not in one.needs
+                    if closed and not self._inheriting:
+                        break  # all others stand behind this one
                     continue
                 offer = self._leave_lines(one)
                 if offer(one, free):
                     self._hold(one)
-                keys += [key for key, _ in one.needs]
+                keys += [other for other, _ in one.needs if other != key]
 
     def _needs_abandoned(self, execution: Execution) -> bool:
         in_the_way = self._in_the_way(execution, _above(execution))
@@ -218,6 +225,7 @@ class Claims:
             line.remove(execution)
             if not line:
                 del self._lines[key]
+        self._inheriting.discard(execution)
         return self._waiting.pop(execution)
 
 

@@ -72,6 +72,27 @@ def test_what_an_earlier_call_made_can_be_put_in_again():
     assert put_in(fake) == [("a.csv", b"1,2")]
 
 
+def test_what_was_made_before_a_resume_can_be_put_in_after_it():
+    made = ExecResult("ok", artifacts=(File("a.csv", "text/csv", b"1,2"),))
+    script = [Say(calls=[Call(*code())]), Say("made"), Say(calls=[Call(*code("a.csv"))]), Say("x")]
+    fake = Fake(made, ExecResult("ok"))
+    agent = Agent(
+        ScriptedModel(script),
+        tools=[CodeInterpreter(backend=fake)],
+        store=MemoryStore(),
+        strict=True,
+    )
+
+    async def main():
+        async with agent.open() as run:
+            await run.send("make it")
+        async with agent.open(run_id=run.id) as run:
+            await run.send("use it")
+
+    asyncio.run(main())
+    assert put_in(fake) == [("a.csv", b"1,2")]
+
+
 def test_the_newest_artifact_of_a_name_is_put_in_and_comes_before_a_document(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"document")
     (tmp_path / "b.csv").write_bytes(b"other")
