@@ -98,6 +98,7 @@ async def open_run(
                 approval=agent.approval,
                 approver=agent.approver,
                 limits_left=left,
+                opener=reader.open,
             )
         )
         system = instructions(workspace.instructions(agent.instructions), finish, tools)

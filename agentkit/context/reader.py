@@ -14,7 +14,7 @@ from agentkit.context.policy import Offload
 from agentkit.errors import StoreError
 from agentkit.events import Event, ToolFinished
 from agentkit.store import MemoryStore, Store
-from agentkit.tool import Tool, ToolError, as_tool, definitions
+from agentkit.tool import Tool, ToolError, UnknownHandle, as_tool, definitions
 from agentkit.tool.grep import InvalidPattern, grep
 
 READ_RESULT = "read_result"
@@ -22,6 +22,7 @@ READ_RESULT = "read_result"
 
 _BYTES_PER_TOKEN = 3.6
 _SHORTEST = 8  # hex digits by which a handle may be named
+_NAMED = 20  # files, the newest, that are told when a name is not known
 _AROUND = 1  # lines shown before and after a line that matches
 _SECONDS = 2.0  # that a regular expression may take
 _PLAIN = re.compile(r"[^\\^$?*+()\[\]{}]*")  # a full stop is taken for itself, as in main.py
@@ -79,19 +80,42 @@ class ResultReader:
         first, last = _range(lines, len(found))
         return self._page(found, first, last)
 
+    async def open(self, name: str) -> bytes:
+        """Return an artifact by its name, or anything by its handle; see `ToolContext.open`."""
+        made = self._ledger.artifacts
+        try:
+            sha256 = made[name].sha256 if name in made else self._sha256(name)
+        except UnknownHandle:
+            files = ", ".join([*made][-_NAMED:]) or "none so far"
+            raise UnknownHandle(
+                f"Nothing of this run has the name or the handle {name[:80]!r}. Its files are: "
+                f"{files}; handles stand in large results, and 8 digits of one are enough."
+            ) from None
+        where = self._ledger.handles[sha256]
+        return self._logged(where).encode(errors="replace") if where else await self._blob(sha256)
+
     async def _open(self, handle: str) -> str:
-        wanted = handle.strip().strip("\"'").lower().removeprefix("sha256").strip(" :")
-        if wanted == USER_MESSAGES:
+        if handle.strip().strip("\"'") == USER_MESSAGES:
             return "\n\n".join(f"(turn {one.turn}) {one.text}" for one in self._ledger.said)
+        sha256 = self._sha256(handle)
+        if where := self._ledger.handles[sha256]:
+            return self._logged(where)
+        data = await self._blob(sha256)
+        if b"\0" in data[:8192]:
+            raise ToolError(f"This is no text but {len(data):,} bytes of a file; it is kept whole.")
+        return data.decode(errors="replace")
+
+    def _sha256(self, handle: str) -> str:
+        wanted = handle.strip().strip("\"'").lower().removeprefix("sha256").strip(" :")
         found = [one for one in self._ledger.handles if one.startswith(wanted)]
-        if len(wanted) < _SHORTEST or len(found) != 1:
-            known = "No text" if not found else f"{len(found)} texts"
-            raise ToolError(
-                f"{known} of this run has the handle {handle[:80]!r}. Copy it from the line that "
-                "names it, 8 digits or more."
-            )
-        where = self._ledger.handles[found[0]]
-        return self._logged(where) if where else await self._blob(found[0])
+        if len(wanted) >= _SHORTEST and len(found) == 1:
+            return found[0]
+        known = "No text" if not found else f"{len(found)} texts"
+        error = ToolError if found and len(wanted) >= _SHORTEST else UnknownHandle
+        raise error(
+            f"{known} of this run has the handle {handle[:80]!r}. Copy it from the line that "
+            "names it, 8 digits or more."
+        )
 
     def _logged(self, where: str) -> str:
         if where.startswith("user:"):
@@ -103,17 +127,14 @@ class ResultReader:
             if isinstance(body, ToolFinished) and body.call_id == where
         )
 
-    async def _blob(self, sha256: str) -> str:
+    async def _blob(self, sha256: str) -> bytes:
         try:
-            data = await self._store.get_blob(sha256)
+            return await self._store.get_blob(sha256)
         except StoreError as error:
             raise ToolError(
                 f"The text of this handle cannot be read any more ({error}) Call the tool that "
                 "made it again."
             ) from error
-        if b"\0" in data[:8192]:
-            raise ToolError(f"This is no text but {len(data):,} bytes of a file; it is kept whole.")
-        return data.decode(errors="replace")
 
     @property
     def _room(self) -> int:

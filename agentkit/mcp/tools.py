@@ -67,11 +67,14 @@ def flags(annotations: Mapping[str, Any]) -> Flags:
     )
 
 
-def _order(server: MCPServer, said: Flags) -> Flags:
-    """Return which calls wait for which: one that changes something runs alone, in call order."""
-    if server.concurrent:
+def _order(connection: Connection, said: Flags) -> Flags:
+    """Return which calls wait for which: one that changes something runs alone, in call order.
+
+    That is so on one connection; the connections of several runs are the server's to keep apart.
+    """
+    if connection.server.concurrent:
         return Flags()
-    state = f"mcp {server.name}"
+    state = f"mcp {connection.server.name}@{id(connection):x}"
     return Flags(reads=state) if said.get("read_only") else Flags(writes=state)
 
 
@@ -97,7 +100,7 @@ def _tool(connection: Connection, one: Mapping[str, Any], reader: str | None) ->
     schema: Mapping[str, Any] = one["inputSchema"]
     description = one.get("description") or one.get("title") or plain
     said = flags(one.get("annotations") or {})
-    how: Flags = {**said, **_order(server, said), "timeout": server.timeout}
+    how: Flags = {**said, **_order(connection, said), "timeout": server.timeout}
     try:
         made = raw_tool(name, description, schema, call, **how)
     except ToolDefinitionError as error:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ToolContext,
         ToolResult,
         Toolset,
+        UnknownHandle,
         Validate,
     )
     from agentkit.tool.batch import Keep, Record
@@ -42,7 +43,7 @@ else:
             "agentkit.tool.asking": "Past",
             "agentkit.tool.base": (
                 "ArgumentFault Artifact Postponed Problem Tool ToolContext ToolResult "
-                "Toolset Validate"
+                "Toolset UnknownHandle Validate"
             ),
             "agentkit.tool.batch": "Keep Record",
             "agentkit.tool.binder": "Binder",
@@ -85,6 +86,7 @@ __all__ = [
     "ToolError",
     "ToolResult",
     "Toolset",
+    "UnknownHandle",
     "Validate",
     "as_tool",
     "bind",

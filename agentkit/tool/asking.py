@@ -17,6 +17,7 @@ from agentkit.events import ApprovalAnswered, ApprovalAsked
 from agentkit.log import warn
 from agentkit.tool.approval import Answer, ApprovalPolicy, Approver, Question
 from agentkit.tool.execution import Execution
+from agentkit.tool.results import Outcome
 from agentkit.tool.threads import Threads
 
 
@@ -207,3 +208,13 @@ class Asking:
 
 class _Failed(Exception):
     """Carries what an approver raised out of its thread, where a future takes no BaseException."""
+
+
+def denied(name: str, reason: str) -> Outcome:
+    """Return the outcome of a call that may not run."""
+    why = f" Reason: {reason.rstrip('.')}." if reason else ""
+    return Outcome(
+        "denied",
+        f"Denied: {name} was not run.{why} Do not make this call again; reach the goal another "
+        "way, or say what you would need and why.",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,6 +109,15 @@ def unlimited() -> Left:
     return Left()
 
 
+class UnknownHandle(ToolError):
+    """A run keeps nothing under this name."""
+
+
+async def nothing_kept(name: str) -> bytes:
+    """Refuse a name where no run keeps anything."""
+    raise UnknownHandle(f"Nothing is called {name[:80]!r}: this call belongs to no run.")
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool learns about the call it serves.
@@ -125,6 +134,7 @@ class ToolContext:
             A tool that looks at it gets the policy's grace to end by itself, and what it then
             returns reaches the model.
         measure: says what the run may still spend; see `limits_left`.
+        opener: reads what the run keeps; see `open`.
     """
 
     run_id: str
@@ -133,6 +143,20 @@ class ToolContext:
     progress: Callable[[str], None]
     cancelled: Cancelled = field(default_factory=Cancelled)
     measure: Callable[[], Left] = unlimited
+    opener: Callable[[str], Awaitable[bytes]] = nothing_kept
+
+    async def open(self, name: str) -> bytes:
+        """Return an artifact or a text of this run, whole; of no other run, and no file.
+
+        Args:
+            name: an artifact's name, of which the newest counts, or a handle as the model sees
+                it: the sha256 or at least 8 digits of its beginning.
+
+        Raises:
+            UnknownHandle: the run keeps nothing under this name.
+            ToolError: several things begin like this, or the bytes are gone from the store.
+        """
+        return await self.opener(name)
 
     @property
     def limits_left(self) -> Left:
@@ -209,7 +233,8 @@ class Tool(Generic[P, R]):
             after it, in call order.
         reads: names of resources that a call reads; readers do not wait for each other.
         priority: when the cap is full, calls with a higher one start first.
-        max_concurrency: calls of this tool that run at once; None for the dispatcher's cap.
+        max_concurrency: calls of this function that run at once in all runs of the event loop;
+            None for the dispatcher's cap.
         retries: how often a call that failed is made again.
         process: whether `function` runs in a process of its own, for work that keeps a core busy.
         concurrent: calls of one object's method need no order: binding makes no group.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from agentkit.events import (
     ApprovalAnswered,
@@ -20,10 +20,12 @@ from agentkit.events import (
 )
 from agentkit.log import ids
 from agentkit.messages import ToolCall
-from agentkit.tool.asking import Asking, Past
+from agentkit.tool.asking import Asking, Past, denied
 from agentkit.tool.base import Artifact
+from agentkit.tool.claims import caps
 from agentkit.tool.execution import Emit, Execution
 from agentkit.tool.results import Outcome
+from agentkit.tool.slots import SERVED
 from agentkit.tool.workshop import Workshop
 
 Record = Callable[[Sequence[Body]], Awaitable[None]]
@@ -43,7 +45,6 @@ class Batch:
         emit: tells subscribers.
         asking: the turn's questions.
         past: what the log already says of the calls.
-        nested: whether this run serves a call of another run.
     """
 
     def __init__(
@@ -55,7 +56,6 @@ class Batch:
         asking: Asking,
         *,
         past: Past,
-        nested: bool,
     ) -> None:
         self._workshop = workshop
         self._record = record
@@ -63,10 +63,13 @@ class Batch:
         self._emit = emit
         self._asking = asking
         self._attempts = past.attempts
-        self._nested = nested
+        self._nested = SERVED.get() is not None
         self._all: list[Execution] = []
         self._ready: list[tuple[int, int, Execution]] = []
-        self._capped: dict[str, list[tuple[int, int, Execution]]] = {}
+        self._in_line: set[Execution] = set()
+        self._first: dict[Hashable, Execution] = {}
+        self._behind: dict[Hashable, list[tuple[int, int, Execution]]] = {}
+        self._granted: list[Execution] = []
         self._adopted: list[Execution] = []
         self._wave: list[Execution] = []
         self._running: set[Execution] = set()
@@ -102,7 +105,7 @@ class Batch:
         finally:
             # Only a failure of the log leaves calls behind: no effect may go on unseen.
             self.stop()
-            for execution in self._wave:
+            for execution in (*self._wave, *self._granted):
                 if execution.began:
                     if execution not in self._running:
                         execution.discard()  # adopted, but its start could not be recorded
@@ -126,6 +129,9 @@ class Batch:
         self._stopping = True
         if self._asker is not None:
             self._asker.cancel()
+        for execution in tuple(self._in_line):
+            self._workshop.slots.claims.forget(execution)
+        self._in_line.clear()
         for execution in tuple(self._running):
             execution.cancel()
         self._wake()
@@ -154,9 +160,8 @@ class Batch:
             await self._sleep()
 
     def _is_over(self) -> bool:
-        if self._running or self._ended or self._answers or self._ready:
-            return False
-        if self._capped and any(self._capped.values()):
+        waiting = self._ready or self._in_line or self._granted
+        if self._running or self._ended or self._answers or waiting:
             return False
         return self._stopping or self._asker is None or self._asker.done()
 
@@ -166,34 +171,81 @@ class Batch:
     def _take(self) -> list[Execution]:
         """Return the next calls, as many as the caps leave room for, and count them."""
         wave, self._adopted = self._adopted, []
+        granted, self._granted = self._granted, []
         if self._stopping:
-            self._skip_all()
+            self._skip_all(granted)
             return wave
+        wave += granted
         workshop = self._workshop
         while self._ready:
-            borrowed = False
-            if not workshop.has_room():
-                if workshop.running >= workshop.policy.concurrency:
-                    break
-                if self._borrowing or not self._nested:
+            borrowed = self._room()
+            if borrowed is None:
+                if workshop.running < workshop.policy.concurrency:
                     self._wait_for_slot()
-                    break
-                borrowed = self._borrowing = True
+                break
             item = heapq.heappop(self._ready)
             execution = item[2]
-            if execution.capped and (cap := workshop.full(execution.tool)) is not None:
-                self._capped.setdefault(cap, []).append(item)
-                self._borrowing = self._borrowing and not borrowed
-            elif workshop.abandoned and (holder := workshop.holder(execution.tool)):
-                execution.conclude(_held(execution, holder))
-                self._finish(execution)
-                self._borrowing = self._borrowing and not borrowed
-            else:
+            if not execution.needs or self._claim(item):
+                self._borrowing |= borrowed
                 workshop.enter(execution, borrowed=borrowed)
                 wave.append(execution)
         if workshop.slots.waited_for:
             workshop.slots.pass_on()
         return wave
+
+    def _room(self) -> bool | None:
+        """Return whether a call would run in a borrowed slot now; None if it cannot run."""
+        workshop = self._workshop
+        if workshop.has_room():
+            return False
+        if self._borrowing or workshop.running >= workshop.policy.concurrency:
+            return None
+        return self._nested or None
+
+    def _claim(self, item: tuple[int, int, Execution]) -> bool:
+        """Take what a call needs, or let it wait for that, or refuse it."""
+        execution, claims = item[2], self._workshop.slots.claims
+        own = caps(execution)
+        # Of the calls under one cap only the first stands in line, so that runs take turns.
+        if (cap := next((key for key in own if key in self._first), None)) is not None:
+            heapq.heappush(self._behind.setdefault(cap, []), item)
+            return False
+        if claims.take(execution):
+            self._next(own)
+            return True
+        if (outcome := claims.refusal(execution)) is not None:
+            self._next(own)
+            execution.conclude(outcome)
+            self._finish(execution)
+            return False
+        self._in_line.add(execution)
+        self._first.update(dict.fromkeys(own, execution))
+        claims.wait(execution, self._offered)
+        return False
+
+    def _offered(self, execution: Execution, free: bool) -> bool:  # noqa: FBT001 - of `claims`
+        """Hear that a call stands in line no more; start it if it can start at once."""
+        if self._stopping:
+            return False
+        self._in_line.discard(execution)
+        own = caps(execution)
+        for key in own:
+            del self._first[key]
+        self._wake()
+        if not free or (borrowed := self._room()) is None:
+            self._push(execution)
+            return False
+        self._borrowing |= borrowed
+        self._workshop.enter(execution, borrowed=borrowed)
+        self._granted.append(execution)
+        self._next(own)
+        return True
+
+    def _next(self, keys: Sequence[Hashable]) -> None:
+        """Let the next call under each cap ask for what it needs."""
+        for key in keys:
+            if behind := self._behind.get(key):
+                heapq.heappush(self._ready, heapq.heappop(behind))
 
     def _wait_for_slot(self) -> None:
         if not self._waits_for_slot:
@@ -204,13 +256,9 @@ class Batch:
         self._waits_for_slot = False
         self._wake()
 
-    def _freed(self, execution: Execution, keys: list[str]) -> None:
-        """Let the next call under the same caps go on."""
+    def _freed(self, execution: Execution) -> None:
         if execution.borrowed:
             self._borrowing = False
-        for key in keys:
-            if waiting := self._capped.get(key):
-                heapq.heappush(self._ready, heapq.heappop(waiting))
         self._wake()
 
     def _begin(self, execution: Execution) -> None:
@@ -230,10 +278,12 @@ class Batch:
         execution.conclude(Outcome("cancelled", "Cancelled before it started; nothing was run."))
         self._finish(execution)
 
-    def _skip_all(self) -> None:
+    def _skip_all(self, granted: list[Execution]) -> None:
         """Conclude every call that has not started, also those that wait for others."""
+        for execution in granted:
+            self._skip(execution)
         self._ready.clear()
-        self._capped.clear()
+        self._behind.clear()
         for execution in self._all:
             if execution.outcome is None and not execution.began and not execution.entered:
                 self._skip(execution)
@@ -332,24 +382,6 @@ class Batch:
         if not asker.done():
             asker.cancel()
             await asyncio.wait([asker], timeout=self._workshop.policy.grace)
-
-
-def denied(name: str, reason: str) -> Outcome:
-    """Return the outcome of a call that may not run."""
-    why = f" Reason: {reason.rstrip('.')}." if reason else ""
-    return Outcome(
-        "denied",
-        f"Denied: {name} was not run.{why} Do not make this call again; reach the goal another "
-        "way, or say what you would need and why.",
-    )
-
-
-def _held(execution: Execution, holder: Execution) -> Outcome:
-    return Outcome(
-        "error",
-        f"Not run: the earlier call {holder.call.id} timed out but still works on what "
-        f"{execution.tool.name} needs. Try another way, or this call again later.",
-    )
 
 
 def _retried(execution: Execution, why: str) -> Noted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -12,14 +12,14 @@ from agentkit.events import Body
 from agentkit.messages import ToolCall
 from agentkit.tool.approval import ApprovalPolicy, Approver
 from agentkit.tool.asking import Asking, Past
-from agentkit.tool.base import Tool, unlimited
+from agentkit.tool.base import Tool, nothing_kept, unlimited
 from agentkit.tool.batch import Batch, Keep, Record
 from agentkit.tool.early import Early
 from agentkit.tool.execution import Emit
 from agentkit.tool.intake import Intake
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.redact import redacted
-from agentkit.tool.slots import SERVED, slots_of
+from agentkit.tool.slots import slots_of
 from agentkit.tool.watch import watch_of
 from agentkit.tool.workshop import Workshop
 from agentkit.usage import Left
@@ -44,6 +44,7 @@ class Dispatcher:
         approver: whom to ask. An async one runs in the event loop, any other in a thread. When
             it raises, the call is denied.
         limits_left: says what the run may still spend, for tools that want to know.
+        opener: reads what the run keeps, for `ToolContext.open`.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Dispatcher:
         approval: ApprovalPolicy = _ALLOW_ALL,
         approver: Approver | None = None,
         limits_left: Callable[[], Left] | None = None,
+        opener: Callable[[str], Awaitable[bytes]] = nothing_kept,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._redacts = any(tool.redact for tool in self._tools.values())
@@ -63,6 +65,7 @@ class Dispatcher:
         self._approval = approval
         self._approver = approver
         self._limits_left = limits_left or unlimited
+        self._opener = opener
         self._entered: Workshop | None = None
         self._early: Early | None = None
 
@@ -81,7 +84,7 @@ class Dispatcher:
         watch = watch_of(loop)
         watch.acquire()
         self._entered = Workshop(
-            self._run_id, self._policy, slots_of(loop), watch, self._limits_left
+            self._run_id, self._policy, slots_of(loop), watch, self._limits_left, self._opener
         )
         return self
 
@@ -126,11 +129,11 @@ class Dispatcher:
         that have to run after either; those have nothing in the log yet.
 
         Calls run in parallel under the policy's caps; calls that use one resource, such as the
-        methods of one object, run one after the other in call order. ToolStarted is recorded
-        before a call has effects; a call that cannot run (unknown tool, arguments that do not
-        fit, not allowed) has a ToolFinished only, as has a call that is the same as an earlier
-        one of a tool that only reads. `record` is never called twice at once, nor cancelled in
-        the middle.
+        methods of one object, run one after the other in call order, and never beside those of
+        another run of the event loop. ToolStarted is recorded before a call has effects; a call
+        that cannot run (unknown tool, arguments that do not fit, not allowed) has a ToolFinished
+        only, as has a call that is the same as an earlier one of a tool that only reads. `record`
+        is never called twice at once, nor cancelled in the middle.
 
         When this coroutine is cancelled, all calls are stopped, each call without a result gets
         one that says so, and CancelledError is raised, all in bounded time.
@@ -151,9 +154,7 @@ class Dispatcher:
             return
         workshop = self._workshop
         asking = Asking(self._approval, self._approver, past, workshop.run_id, workshop.threads)
-        batch = Batch(
-            workshop, record, keep, emit, asking, past=past, nested=SERVED.get() is not None
-        )
+        batch = Batch(workshop, record, keep, emit, asking, past=past)
         bodies = Intake(workshop, self._tools, asking, early).fill(batch, calls)
         # A task of its own, so that a cancellation never interrupts a write to the log.
         loop = asyncio.get_running_loop()

@@ -36,9 +36,7 @@ class Early:
         if tool is None or not tool.read_only or tool.group is not None or tool.writes:
             return
         workshop = self._workshop
-        if workshop.binder.is_set_aside(tool.name):
-            return
-        if not workshop.has_room() or workshop.full(tool) or workshop.holder(tool):
+        if workshop.binder.is_set_aside(tool.name) or not workshop.has_room():
             return
         if call.id in self._started or any(
             one.call.name == call.name and one.call.arguments == call.arguments
@@ -51,7 +49,10 @@ class Early:
             return  # dispatch will tell the model
         if self._approval.decide(tool, arguments.given)[0] != "allow":
             return
-        execution = self._started[call.id] = Execution(call, tool, arguments, workshop)
+        execution = Execution(call, tool, arguments, workshop)
+        if execution.needs and not workshop.slots.claims.take(execution):
+            return
+        self._started[call.id] = execution
         workshop.enter(execution)
         with ids(call_id=call.id):
             execution.begin(self._emit, _nobody_waits)

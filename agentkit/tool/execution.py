@@ -16,6 +16,7 @@ from agentkit.tool.arguments import Arguments
 from agentkit.tool.base import Tool, ToolContext
 from agentkit.tool.bounds import failed, finished
 from agentkit.tool.cancelled import Cancelled
+from agentkit.tool.claims import needs_of
 from agentkit.tool.generators import last_yielded, last_yielded_async
 from agentkit.tool.processes import Job
 from agentkit.tool.results import Outcome, raised
@@ -53,7 +54,9 @@ class Execution:
         twins: identical calls of the turn, which get its result.
         failures: what earlier attempts failed with, in words.
         entered: whether the workshop counts it.
-        capped: whether its tool has caps of its own.
+        needs: the resources and caps that it has to hold while it runs.
+        place: where it stands in line for them.
+        serves: the call of another run that its own run serves, if any.
         ordered: whether its tool uses resources, so that it may have to wait for other calls.
         borrowed: whether it runs in the slot of the call that its run serves.
         void: whether nobody wants its outcome any more.
@@ -77,14 +80,16 @@ class Execution:
         "arguments",
         "borrowed",
         "call",
-        "capped",
         "entered",
         "failures",
         "followers",
         "index",
+        "needs",
         "ordered",
         "outcome",
+        "place",
         "seconds",
+        "serves",
         "task",
         "tool",
         "twins",
@@ -106,8 +111,10 @@ class Execution:
         self.twins: list[ToolCall] = []
         self.failures: list[str] = []
         self.entered = False
-        self.capped = tool.process or tool.max_concurrency is not None
         self.ordered = tool.group is not None or bool(tool.writes or tool.reads)
+        self.needs = needs_of(tool, workshop.policy.processes)
+        self.place: tuple[int, ...] = ()
+        self.serves = SERVED.get()
         self.borrowed = False
         self.void = False
         self.task: asyncio.Task[None] | None = None
@@ -134,7 +141,7 @@ class Execution:
         """Start the tool; `ended` is called once, when the outcome is known."""
         self._emit, self._ended = emit, ended
         self._started_at = time.perf_counter()
-        self._timer = self._loop.call_later(self._timeout, self._expire)
+        self._timer = self._loop.call_later(self._timeout, self._stop, "timeout")
         self._launch()
 
     def adopt(self, emit: Emit, ended: Callable[[Execution], None]) -> None:
@@ -207,9 +214,8 @@ class Execution:
         self._signal = Cancelled()
         if self._reason is not None:  # stopped before its thread got here
             self._signal.set()
-        context = ToolContext(
-            shop.run_id, self.call.id, self.tool.name, progress, self._signal, shop.measure
-        )
+        about = (shop.run_id, self.call.id, self.tool.name)
+        context = ToolContext(*about, progress, self._signal, shop.measure, shop.opener)
         return {**keywords, hidden: context}
 
     @property
@@ -302,7 +308,7 @@ class Execution:
             return
         elif inspect.iscoroutine(outcome):
             outcome.close()
-        self._release()
+        self._workshop.let_go(self)
 
     def _on_task(self, task: asyncio.Task[None]) -> None:
         if self._reason is not None:
@@ -311,7 +317,7 @@ class Execution:
             self.conclude(self._raised(asyncio.CancelledError("the tool cancelled itself")))
         elif error := task.exception():  # a GeneratorExit that the tool raised
             self.conclude(self._raised(error))
-        self._release()
+        self._workshop.let_go(self)
 
     def _returned(self, value: object) -> Outcome:
         self._workshop.stay_one_process()
@@ -344,9 +350,6 @@ class Execution:
             why = f"Timed out after {self._timeout:g} seconds; told to stop, it returned:"
             outcome = replace(outcome, status="timeout", content=f"{why}\n{outcome.content}")
         self.conclude(outcome)
-
-    def _expire(self) -> None:
-        self._stop("timeout")
 
     def _stop(self, reason: Reason) -> None:
         if self.outcome is not None or self._reason is not None:
@@ -391,9 +394,6 @@ class Execution:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(self._workshop.policy.grace, action)
-
-    def _release(self) -> None:
-        self._workshop.abandoned.discard(self)
 
     def _why(self, reason: Reason, *, still_runs: bool) -> str:
         return why_stopped(None if reason == "cancelled" else self._timeout, still_runs=still_runs)

@@ -21,10 +21,12 @@ class Flags(TypedDict, total=False):
         timeout: seconds a call may take. Default: the dispatcher's.
         group: calls of all tools with the same group run in call order; the same as `writes`.
         writes: resources that a call changes, such as "repo": it runs before or after every call
-            that uses one of them, in call order.
+            that uses one of them, in call order. A name means the same in all runs of the event
+            loop, so say "repo:" and a path where each run has its own; a sub-agent's calls do not
+            wait for the call that it serves.
         reads: resources that a call only reads; readers do not wait for each other.
         priority: when more calls are ready than may run, higher ones start first. Default 0.
-        max_concurrency: calls of this tool that run at once in a run.
+        max_concurrency: calls of this function that run at once in all runs of the event loop.
         retries: how often a call that raised anything but ToolError is made again, after a short
             pause; for tools that are read_only or idempotent.
         redact: parameters whose values are secrets: the log does not keep them, at a price when

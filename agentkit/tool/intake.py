@@ -9,9 +9,9 @@ import orjson
 from agentkit.events import Body, ToolFinished
 from agentkit.messages import ToolCall
 from agentkit.tool.advice import closest
-from agentkit.tool.asking import Asking
+from agentkit.tool.asking import Asking, denied
 from agentkit.tool.base import ArgumentFault, Tool
-from agentkit.tool.batch import Batch, denied
+from agentkit.tool.batch import Batch
 from agentkit.tool.early import Early
 from agentkit.tool.execution import Execution
 from agentkit.tool.order import Order

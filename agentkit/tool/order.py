@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Order:
     """Readers and writers of named resources, in call order; a group is a resource to write.
 
-    A call waits for the earlier ones with which it conflicts. Waiting always points backwards, so
-    no two calls wait for each other.
+    It is the order within a turn; `agentkit.tool.claims` keeps runs apart. A call waits for the
+    earlier ones with which it conflicts. Waiting always points backwards, so no two calls wait for
+    each other.
     """
 
     def __init__(self) -> None:
@@ -51,11 +52,3 @@ class Order:
 def written_by(tool: Tool) -> tuple[str, ...]:
     """Return the resources that calls of a tool have to themselves."""
     return tool.writes if tool.group is None else (tool.group, *tool.writes)
-
-
-def conflict(one: Tool, other: Tool) -> bool:
-    """Return whether calls of two tools may not run at the same time."""
-    first, second = written_by(one), written_by(other)
-    return any(each in second or each in other.reads for each in first) or any(
-        each in one.reads for each in second
-    )

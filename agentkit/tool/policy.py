@@ -17,7 +17,8 @@ class DispatchPolicy:
         total_concurrency: calls that run at once in all runs of the event loop before this run
             starts one more. Default 128. A run inside a tool call, such as a sub-agent's, may
             always have one, so that nested runs cannot block each other.
-        processes: calls that run at once in processes of their own. Default: the machine's cores.
+        processes: calls that run at once in processes of their own, in all runs of the event loop.
+            Default: the machine's cores.
         timeout: seconds a call may take unless its tool says otherwise. Default 300.
         grace: seconds that a stopped call has to end before it is abandoned. Default 2.
         max_result_characters: longer results lose their middle. Default 40,000, about 10,000

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from agentkit.tool.claims import Claims
+
 if TYPE_CHECKING:
     from agentkit.tool.execution import Execution
 
@@ -21,12 +23,14 @@ class Slots:
 
     Attributes:
         used: calls that run at this moment.
+        claims: the resources and the caps of tools that they hold.
     """
 
-    __slots__ = ("__weakref__", "_waiting", "used")
+    __slots__ = ("__weakref__", "_waiting", "claims", "used")
 
     def __init__(self) -> None:
         self.used = 0
+        self.claims = Claims()
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
 
     @property

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentkit.tool.base import Tool
 from agentkit.tool.binder import Binder
-from agentkit.tool.order import conflict
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.processes import Processes
 from agentkit.tool.slots import Slots
@@ -20,9 +18,6 @@ from agentkit.usage import Left
 
 if TYPE_CHECKING:
     from agentkit.tool.execution import Execution
-
-_PROCESS = "a process"
-"""What bounds the calls in processes of their own; no tool's name has a space."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,12 +30,12 @@ class Workshop:
         slots: of the event loop.
         watch: names tools that block the event loop.
         measure: says what the run may still spend.
+        opener: reads what the run keeps.
         threads: where functions that are not async run.
         processes: where functions run that asked for a process.
         abandoned: calls that were given up but have not ended.
         running: calls that run, of this turn and of the one that is being written.
-        freed: told of a call that no longer runs, and the caps of its own that it counted under,
-            where the end of the call does not say it all.
+        freed: told of a call that no longer runs, where the end of the call does not say it all.
         binder: checks arguments, and remembers which tools were called wrongly.
         pid: of this process; a tool that forks must not go on twice.
     """
@@ -50,14 +45,14 @@ class Workshop:
     slots: Slots
     watch: Watch
     measure: Callable[[], Left]
+    opener: Callable[[str], Awaitable[bytes]]
     threads: Threads = field(default_factory=Threads)
     processes: Processes = field(default_factory=Processes)
     abandoned: set[Execution] = field(default_factory=set["Execution"])
     running: int = 0
-    freed: Callable[[Execution, list[str]], None] | None = None
+    freed: Callable[[Execution], None] | None = None
     pid: int = field(default_factory=os.getpid)
     binder: Binder = field(init=False)
-    _counts: dict[str, int] = field(default_factory=dict[str, int])
 
     def __post_init__(self) -> None:
         self.binder = Binder(self.policy.fault_patience)
@@ -68,7 +63,7 @@ class Workshop:
         return self.running < policy.concurrency and self.slots.used < policy.total_concurrency
 
     def enter(self, execution: Execution, *, borrowed: bool = False) -> None:
-        """Count a call that is about to run.
+        """Count a call that is about to run; it holds what it needs already.
 
         Args:
             execution: the call.
@@ -79,44 +74,24 @@ class Workshop:
         self.running += 1
         if not borrowed:
             self.slots.used += 1
-        if execution.capped:
-            for key, _ in self._caps(execution.tool):
-                self._counts[key] = self._counts.get(key, 0) + 1
 
     def leave(self, execution: Execution) -> None:
-        """Give back what `enter` took."""
+        """Give back what `enter` took, and what the call holds if it does not work on."""
         execution.entered = False
         self.running -= 1
         if not execution.borrowed:
             self.slots.free()
-        keys: list[str] = []
-        if execution.capped:
-            keys = [key for key, _ in self._caps(execution.tool)]
-            for key in keys:
-                self._counts[key] -= 1
-        if self.freed is not None and (keys or execution.borrowed or execution.void):
-            self.freed(execution, keys)
+        if execution.needs:
+            works_on = execution in self.abandoned and not execution.void
+            self.slots.claims.release(execution, works_on=works_on)
+        if self.freed is not None and (execution.borrowed or execution.void):
+            self.freed(execution)
 
-    def _caps(self, tool: Tool) -> tuple[tuple[str, int], ...]:
-        """Return the caps of a tool's own, by what they are counted under."""
-        own = tool.max_concurrency
-        if tool.process:
-            process = (_PROCESS, self.policy.processes)
-            return (process,) if own is None else (process, (tool.name, own))
-        return () if own is None else ((tool.name, own),)
-
-    def full(self, tool: Tool) -> str | None:
-        """Return the first of a tool's own caps that leaves no room, or None."""
-        for key, most in self._caps(tool):
-            if self._counts.get(key, 0) >= most:
-                return key
-        return None
-
-    def holder(self, tool: Tool) -> Execution | None:
-        """Return an abandoned call that still works on what a tool needs, or None."""
-        return next(
-            (one for one in self.abandoned if not one.void and conflict(one.tool, tool)), None
-        )
+    def let_go(self, execution: Execution) -> None:
+        """Take note that a call has really ended."""
+        self.abandoned.discard(execution)
+        if execution.needs:
+            self.slots.claims.release(execution)
 
     def stay_one_process(self) -> None:
         """End the child of a tool that forked: it must not go on with its parent's run."""

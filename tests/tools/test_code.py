@@ -210,16 +210,6 @@ def files_of(fake, *names, documents=None):
     return asyncio.run(run())
 
 
-def test_what_an_earlier_call_made_can_be_put_in_again():
-    fake = Fake(
-        ExecResult("ok", artifacts=(File("a.csv", "text/csv", b"1,2"),)),
-        ExecResult("ok", value="1"),
-    )
-    _, second = files_of(fake, "a.csv")
-    assert second.ok
-    assert fake.put_in == [("a.csv", b"1,2")]
-
-
 def test_documents_are_put_in_by_their_id_and_nothing_else_is(tmp_path):
     folder = tmp_path / "docs"
     (folder / "sub").mkdir(parents=True)
@@ -232,12 +222,6 @@ def test_documents_are_put_in_by_their_id_and_nothing_else_is(tmp_path):
     for name in ("link", "../secret", str(tmp_path / "secret"), "none.csv", "sub", "a\0b"):
         with pytest.raises(ToolError, match=r"no document of this id|could not be read"):
             files_of(Fake(ExecResult("ok"), ExecResult("ok")), name, documents=folder)
-
-
-def test_a_file_that_is_not_there_is_told_with_those_that_are():
-    fake = Fake(ExecResult("ok", artifacts=(File("a.csv", "text/csv", b""),)), ExecResult("ok"))
-    with pytest.raises(ToolError, match=r"those are: a.csv"):
-        files_of(fake, "b.csv")
 
 
 def test_what_is_waited_for_is_told_as_progress():

@@ -1,21 +1,20 @@
-"""Files that the model may have put into its sandbox: documents, and what earlier calls made."""
+"""Files that the model may have put into its sandbox: documents, and what its run keeps."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agentkit.tool import ToolError
-from agentkit_sandbox import File, FileRefused, Sandbox
+from agentkit.tool import ToolContext, ToolError, UnknownHandle
+from agentkit_sandbox import FileRefused, Sandbox
 
-KEPT_BYTES: Final = 64 * 1024 * 1024
 MAX_FILE: Final = 64 * 1024 * 1024
 
 
 class Inputs:
-    """The files of one run, by name.
+    """The files that may be put in.
 
     Args:
         documents: folder of the user's files, resolved; None has none.
@@ -23,33 +22,32 @@ class Inputs:
 
     def __init__(self, documents: Path | None) -> None:
         self._documents = documents
-        self._made: dict[str, bytes] = {}
 
-    def keep(self, files: Iterable[File]) -> None:
-        """Remember what a call made, the latest first, so that it survives its sandbox."""
-        for file in files:
-            self._made.pop(file.name, None)
-            self._made[file.name] = file.data
-        while sum(len(data) for data in self._made.values()) > KEPT_BYTES:
-            self._made.pop(next(iter(self._made)))
-
-    async def put(self, sandbox: Sandbox, names: Sequence[str]) -> None:
+    async def put(self, sandbox: Sandbox, names: Sequence[str], context: ToolContext) -> None:
         """Put files into the workspace, each under its own name without folders.
 
+        What the run keeps comes before a document of the same name: it is newer.
+
+        Args:
+            sandbox: where they are put.
+            names: names of artifacts, handles, or ids of documents; a handle is the file's name.
+            context: of the call, which opens what the run keeps.
+
         Raises:
-            ToolError: one is not there, or does not fit; the text says what is.
+            ToolError: one is not there, or does not fit; the text says what is right.
             SandboxLost: the session is of no more use.
         """
         for name in names:
-            data = self._made.get(name)
-            if data is None:
-                data = await asyncio.to_thread(self._document, name)
+            try:
+                data = await context.open(name)
+            except UnknownHandle as unknown:
+                data = await asyncio.to_thread(self._document, name, str(unknown))
             try:
                 await sandbox.put(Path(name).name, data)
             except (FileRefused, ValueError) as error:
                 raise ToolError(str(error)) from None
 
-    def _document(self, name: str) -> bytes:
+    def _document(self, name: str, otherwise: str) -> bytes:
         if self._documents is not None:
             try:
                 path = (self._documents / name).resolve()
@@ -60,9 +58,5 @@ class Inputs:
                     return path.read_bytes()
             except (OSError, ValueError) as error:
                 raise ToolError(f"{name!r} could not be read: {type(error).__name__}.") from None
-        made = ", ".join(self._made) or "none so far"
-        words = "no document of this id, and " if self._documents is not None else ""
-        raise ToolError(
-            f"There is {words}no file {name!r} from an earlier call (those are: {made}). Leave it "
-            "out of `files`, or name one that is there."
-        )
+        also = " There is no document of this id either." if self._documents is not None else ""
+        raise ToolError(f"{otherwise}{also} Leave it out of `files`, or name one that is there.")

@@ -92,8 +92,9 @@ class CodeSession:
         Args:
             code: Python source text. Print what you want to read.
             timeout: Seconds until the code is interrupted.
-            files: Files from earlier calls to put into the current directory before, by name;
-                needed only after a sandbox was lost.
+            files: What to put into the current directory before: names of files from earlier
+                calls (needed only after a sandbox was lost or from other tools), or handles of
+                large results, such as "3f2a91bc44de", which are the names of their files then.
         """
         return await self._run(
             lambda sandbox, tell: sandbox.execute(code, timeout, on_output=tell),
@@ -145,7 +146,7 @@ class CodeSession:
                 ok=False,
             )
         try:
-            await self._inputs.put(sandbox, files)
+            await self._inputs.put(sandbox, files, context)
             result = await work(sandbox, _progress(context))
         except ValueError as error:  # a program above the cap
             return ToolResult(str(error), ok=False)
@@ -165,7 +166,6 @@ class CodeSession:
         return self._told(result, timeout)
 
     def _told(self, result: ExecResult, timeout: float) -> ToolResult:
-        self._inputs.keep(result.artifacts)
         artifacts = tuple(
             Artifact(file.name, file.media_type, file.data) for file in result.artifacts
         )
