@@ -15,6 +15,7 @@
 | AGENTKIT_HOME | folder of the log and its blobs, default ~/.local/share/agentkit |
 | AGENTKIT_STORE | URL of the log: sqlite:///FOLDER or postgresql://..., default AGENTKIT_HOME |
 | AGENTKIT_LOG | level of the operator's log on stderr, default warning |
+| NO_COLOR | anything: the command line shows no colours |
 | AGENTKIT_NO_INSTALL | 1: set-up commands install nothing and say what is missing |
 """
 
@@ -40,6 +41,7 @@ class Settings:
         log_level: level of the operator's log.
         providers: file of the user's own providers, if AGENTKIT_PROVIDERS names one.
         store: URL of the store, if AGENTKIT_STORE names one; it may hold a password.
+        no_color: whether the terminal is to stay without colours.
         keys: all variables whose name ends in _API_KEY and that are not empty.
     """
 
@@ -49,6 +51,7 @@ class Settings:
     log_level: str = "warning"
     providers: Path | None = None
     store: str | None = field(default=None, repr=False)
+    no_color: bool = False
     keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
@@ -69,6 +72,7 @@ class Settings:
             log_level=(env.get("AGENTKIT_LOG") or "warning").lower(),
             providers=Path(named).expanduser() if named else None,
             store=env.get("AGENTKIT_STORE") or None,
+            no_color=bool(env.get("NO_COLOR")),
             keys={
                 name: key.strip()
                 for name, key in env.items()

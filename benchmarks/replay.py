@@ -62,6 +62,7 @@ _WORDS = [
     "render",
     "update",
 ]
+_ITEM = re.compile(r"^- ([df])(\d+): ", re.MULTILINE)
 _HANDLE = re.compile(r'read_result\("([0-9a-f]{12,64})"\)')
 
 
@@ -157,7 +158,7 @@ class Player:
                 return Refuse(400, "1261", "Prompt exceeds max length")
         last = messages[-1]
         if last["role"] == "system" and last["content"].startswith("[Upkeep of the context"):
-            return self._patch()
+            return self._patch(messages)
         if messages[0]["content"] == FRESH:
             return self._say("fresh", FRESH_TOKENS)
         if (more := self._reads_again(messages)) is not None:
@@ -206,8 +207,8 @@ class Player:
             return Say("", "", [Call("read_result", {"handle": handle})])
         return Say("", "", [Call("work", {"key": key})])
 
-    def _patch(self) -> Say:
-        """Write a patch: new items, and old ones removed so that the summary stays in budget."""
+    def _patch(self, messages: list[dict]) -> Say:
+        """Write a patch: new items, and of those that stand only the newest half stays."""
         number, self._summaries = self._summaries, self._summaries + 1
         body = text_of(PATCH_TOKENS - 40, f"{self.session.id}/s{number}")
         words = re.sub(r"\d{3,} ", "", body).splitlines()
@@ -219,11 +220,11 @@ class Player:
                 for at in range(half, len(words), 12)
             ),
         ]
-        if number >= 2:
-            lines += [f"- f{number - 1}"]
-            count = len(lines) - 2
-            first = (number - 2) * count
-            lines += [f"- d{at}" for at in range(first + 1, first + count + 1)]
+        standing = [found for one in messages[1:3] for found in _ITEM.findall(one["content"] or "")]
+        for letter in "df":
+            numbers = sorted(int(digits) for kind, digits in standing if kind == letter)
+            added = len(lines) - 1 if letter == "d" else 1
+            lines += [f"- {letter}{each}" for each in numbers[: max(len(numbers) - added, 0)]]
         return Say("\n".join(lines), text_of(SUMMARY_THINKING, "think"))
 
     def _say(self, kind: str, tokens: int) -> Say:

@@ -166,7 +166,9 @@ class Agent(Generic[T]):
 
         Each call is a run of its own: its own context and log, whose events the parent's
         subscriber gets as `Nested`. Its answer is the result. Dollars and seconds count for the
-        parent's limits too; turns are its own. A sub-agent without an approver uses its parent's.
+        parent's limits too; turns are its own. A sub-agent without an approver uses its parent's;
+        where nobody answers, both runs pause until the parent's is told (`Run.approve`) and goes
+        on.
 
         Args:
             name: what the other model calls it. Default: the agent's name.

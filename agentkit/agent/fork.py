@@ -13,7 +13,8 @@ async def fork(store: Store, run_id: str, *, at: int | None = None, edit: str | 
     """Copy the head of a run into a new one and return the new one's id.
 
     `Agent.resume` goes on with it; another model, instructions or tools need
-    `accept_changes=True` there. The first run stays as it is.
+    `accept_changes=True` there. The first run stays as it is. A sub-agent whose call had no result
+    yet begins its task anew in the fork.
 
     Args:
         store: that has the run, and gets the new one.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentkit.agent.afford import answer_bound
 from agentkit.agent.guardrails import refusal
 from agentkit.agent.output import UNFINISHED
-from agentkit.context import PrefixBreak
+from agentkit.context import PrefixBreak, way_out
 from agentkit.errors import GuardrailTripped, PrefixMoved, PromptTooLong
 from agentkit.events import Noted, Reminder, Replied, ToolFinished
 from agentkit.log import mark, warn
@@ -16,7 +16,7 @@ from agentkit.tool import Past
 
 if TYPE_CHECKING:
     from agentkit.agent.run import Run
-    from agentkit.model import Reply, Request
+    from agentkit.model import Asks, Reply, Request
     from agentkit.tool import Early
 
 CUT_SHORT = {
@@ -52,9 +52,7 @@ async def drive(run: Run[Any]) -> Any:
         try:
             early = await _ask(run)
         except PromptTooLong as error:
-            if not await run.upkeep.overflow(run.append, run.events, error):
-                raise
-            early = await _ask(run)
+            early = await _ask_shorter(run, error)
 
 
 async def _ask(run: Run[Any]) -> Early:
@@ -64,16 +62,33 @@ async def _ask(run: Run[Any]) -> Early:
     request, moved = run.context.request()
     if moved:
         await _note_prefix(run, moved)
+
+    async def asks(place: int, name: str) -> Request:
+        nonlocal request
+        if await run.upkeep.asks(run.append, run.events, place, name):
+            request = run.context.request()[0]
+        return _bounded(run, request, asks)
+
     emit = parts.finish.partial(run.emit) if run.is_watched else None
     # Calls that only read may start while the model is still writing.
     early = parts.dispatcher.early(run.emit)
-    reply = await parts.model.ask(_bounded(run, request), emit, early)
+    reply = await parts.model.ask(_bounded(run, request, asks), emit, early)
     await run.append([_replied(reply, request.digest), *run.context.notes_on(reply.usage)])
     await _note_reply(run, reply)
     return early
 
 
-def _bounded(run: Run[Any], request: Request) -> Request:
+async def _ask_shorter(run: Run[Any], error: PromptTooLong) -> Early:
+    """Shorten the prompt and ask once more; what cannot be shortened ends the run, with advice."""
+    try:
+        if await run.upkeep.overflow(run.append, run.events, error):
+            return await _ask(run)
+    except PromptTooLong as again:
+        error = again
+    raise way_out(run.context, error) from error
+
+
+def _bounded(run: Run[Any], request: Request, asks: Asks) -> Request:
     """Return the request with what it may cost, and the form that its answer has to have."""
     bound = answer_bound(
         run.left().cost_usd,
@@ -81,7 +96,7 @@ def _bounded(run: Run[Any], request: Request) -> Request:
         run.context.tokens,
         run.standing.last_usage,
     )
-    return replace(request, max_tokens=bound, json_object=run.parts.finish.is_json)
+    return replace(request, max_tokens=bound, json_object=run.parts.finish.is_json, asks=asks)
 
 
 async def _act(run: Run[Any], early: Early | None) -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from agentkit.agent.output import Finish
 from agentkit.agent.restore import changed, differences
 from agentkit.agent.run import Parts, Run, Subscriber
-from agentkit.context import READ_RESULT, Context, ContextPolicy, Offload, ResultReader, Workspace
+from agentkit.context import (
+    READ_RESULT,
+    Context,
+    ContextPolicy,
+    Offload,
+    ResultReader,
+    Workspace,
+    without_reader,
+)
 from agentkit.errors import RunTaken, StoreError
 from agentkit.events import Event, RunResumed, RunStarted, new_run_id
 from agentkit.log import warn
@@ -134,7 +142,13 @@ def _parts(
 
 def _context(system: str, listed: bytes, model: Model, policy: ContextPolicy) -> Context:
     return Context(
-        system, listed, model.encode, policy=policy, price=model.price, window=model.window
+        system,
+        without_reader(listed),
+        model.encode,
+        reading=listed,
+        policy=policy,
+        price=model.price,
+        window=model.window,
     )
 
 
@@ -149,9 +163,9 @@ def _lossless(dispatch: DispatchPolicy, policy: ContextPolicy) -> DispatchPolicy
 def _with_reader(
     tools: tuple[Tool, ...], store: Store, policy: ContextPolicy
 ) -> tuple[tuple[Tool, ...], ResultReader]:
-    """Add `read_result` where results may be offloaded, unless a tool has its name already."""
+    """Add `read_result` where results may leave the prompt, unless a tool has its name already."""
     reader = ResultReader(store, policy.offload or Offload())
-    if not tools or policy.offload is None or any(one.name == READ_RESULT for one in tools):
+    if not tools or not policy.edits or any(one.name == READ_RESULT for one in tools):
         return tools, reader
     return tuple(sorted((*tools, reader.tool()), key=lambda one: one.name)), reader
 
@@ -226,6 +240,7 @@ async def _go_on(
     """Fold the log into the run, and log that it goes on here."""
     for event in events:
         run.apply(event, event.body)
+    await run.look_below()
     store, model = run.parts.store, run.parts.model
     before = run.standing.identity
     after = RunResumed(

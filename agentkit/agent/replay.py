@@ -11,11 +11,12 @@ import orjson
 
 from agentkit.agent.agent import Agent
 from agentkit.agent.result import Result
-from agentkit.context import LoggedEdits, ResultReader
+from agentkit.context import LoggedEdits, Offload, ResultReader
 from agentkit.errors import ConfigError, ReplayDiverged
 from agentkit.events import (
     ApprovalAnswered,
     Event,
+    Offloaded,
     Replied,
     RunStarted,
     ToolFinished,
@@ -180,10 +181,16 @@ async def replay(
         assert not isinstance(agent.model, str)
         wanted = replace(wanted, model=LoggedModel(events, agent.model, check=both))
         # The log's model writes no summaries: what became of the prompt stands in the log too.
-        edits = LoggedEdits(event.body for event in events)
-        wanted = replace(wanted, context=replace(policy, propose=edits))
+        if policy.edits:
+            edits = LoggedEdits(event.body for event in events)
+            offload = policy.offload
+            if offload and tools == "log":
+                notes = (e.body for e in events if isinstance(e.body, Offloaded))
+                offload = replace(offload, logged={note.call_id: note for note in notes})
+            wanted = replace(wanted, context=replace(policy, offload=offload, propose=edits))
     if tools == "log":
-        own = [ResultReader(MemoryStore(), policy.offload).tool()] if policy.offload else []
+        reader = ResultReader(MemoryStore(), policy.offload or Offload())
+        own = [reader.tool()] if policy.edits else []
         sources = (*agent.tools, *own) if agent.tools else ()
         wanted = replace(wanted, tools=(_Logged(sources, LoggedResults(events, blobs)),))
     answers = {e.body.call_id: e.body for e in events if isinstance(e.body, ApprovalAnswered)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from agentkit.errors import RunChanged
+from agentkit.errors import RunChanged, StoreError
 from agentkit.events import ApprovalAsked, Body, RunResumed, RunStarted, ToolFinished
 from agentkit.store import Store
 
@@ -32,14 +32,10 @@ async def changed(before: RunStarted | RunResumed, after: RunResumed, store: Sto
             f"model: {before.model} at {before.provider} -> {after.model} at {after.provider}"
         )
     if "instructions" in after.changed:
-        old, new = [
-            (await store.get_blob(sha256)).decode().splitlines()
-            for sha256 in (before.instructions, after.instructions)
-        ]
-        lines = list(difflib.unified_diff(old, new, "the log's", "now", lineterm="", n=1))
-        parts.append("instructions:\n" + "\n".join(lines[:_SHOWN_LINES]))
+        told = await _told(store, before.instructions, after.instructions, _lines_diff)
+        parts.append(f"instructions:{told}")
     if "tools" in after.changed:
-        parts.append(f"tools: {await _tools_diff(before.tools, after.tools, store)}")
+        parts.append(f"tools:{await _told(store, before.tools, after.tools, _tools_diff)}")
     return RunChanged(
         "The agent is not the one that the log began with, so what was sent would not be sent "
         "again byte by byte.\n" + "\n".join(parts) + "\nGive the old agent, or accept the change "
@@ -88,13 +84,29 @@ async def settle_in_flight(run: Run[Any]) -> None:
         await run.append(bodies)
 
 
-async def _tools_diff(before: str, after: str, store: Store) -> str:
-    old, new = [_by_name(await store.get_blob(sha256)) for sha256 in (before, after)]
+async def _told(
+    store: Store, before: str, after: str, difference: Callable[[bytes, bytes], str]
+) -> str:
+    """Return how two blobs differ, as far as they are still there."""
+    try:
+        return difference(await store.get_blob(before), await store.get_blob(after))
+    except StoreError as error:
+        return f" the log's cannot be read any more ({error})"
+
+
+def _lines_diff(before: bytes, after: bytes) -> str:
+    old, new = before.decode().splitlines(), after.decode().splitlines()
+    lines = list(difflib.unified_diff(old, new, "the log's", "now", lineterm="", n=1))
+    return "\n" + "\n".join(lines[:_SHOWN_LINES])
+
+
+def _tools_diff(before: bytes, after: bytes) -> str:
+    old, new = _by_name(before), _by_name(after)
     said = [f"+{name}" for name in sorted(new.keys() - old.keys())]
     said += [f"-{name}" for name in sorted(old.keys() - new.keys())]
     both = sorted(old.keys() & new.keys())
     said += [f"{name} has another definition" for name in both if old[name] != new[name]]
-    return ", ".join(said)
+    return " " + ", ".join(said)
 
 
 def _by_name(listed: bytes) -> Mapping[str, Any]:

@@ -32,7 +32,8 @@ class Result(Generic[T]):
         artifacts: files that tools made, the newest of each name.
         messages: the whole conversation, the instructions first.
         plan: the plan as the model left it.
-        pending: calls that wait for approval; the run is paused until `Agent.resume` answers.
+        pending: calls that wait for approval, in this run or in those of sub-agents, as `run_id`
+            says; the run is paused until `Agent.resume` answers.
     """
 
     output: T

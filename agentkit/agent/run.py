@@ -11,6 +11,7 @@ from typing import Any, Generic, cast
 
 from typing_extensions import TypeVar
 
+from agentkit.agent.below import PausedRun, left_behind, named, paused_runs, questions, sub_run
 from agentkit.agent.guardrails import Guardrails, refusal
 from agentkit.agent.loop import PAUSED, drive
 from agentkit.agent.output import Finish, encoded
@@ -32,6 +33,7 @@ from agentkit.events import (
     RunFinished,
     RunInterrupted,
     RunPaused,
+    ToolFinished,
     UserMessage,
     now,
 )
@@ -82,7 +84,8 @@ class Run(Generic[T]):
         upkeep: keeps the context within its policy.
         parent: the run whose call this one serves, if any.
         claim: what appends are made under, so that a process that lost the run writes no more.
-        children: runs of sub-agents whose cost is not in this run's log yet, by id.
+        children: runs of sub-agents whose cost is not in this run's log yet, by id: those that
+            work here, and those that are paused.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class Run(Generic[T]):
         self.events: list[Event] = []
         self.standing = Standing(parts.finish.tool_name)
         self.watch = Watch(parts.reminders)
-        self.children: dict[str, Run[Any]] = {}
+        self.children: dict[str, Run[Any] | PausedRun] = {}
         self.claim: Claim | None = None
         self.parent = parent
         self._subscriber = subscriber
@@ -123,7 +126,7 @@ class Run(Generic[T]):
         if reason := await refusal(self.parts.guardrails.input, content):
             await self.append([Noted(topic="input_refused", text=reason)])
             raise GuardrailTripped(f"The user message was refused: {reason}", "input")
-        await self.record([UserMessage(content=content)])
+        await self.record([*await self._dropped(), UserMessage(content=content)])
         return await self._go()
 
     async def resume(self) -> Result[T]:
@@ -156,22 +159,24 @@ class Run(Generic[T]):
         return await self.upkeep.compact(self.append)
 
     async def approve(self, call_id: str, *, remember: bool = False) -> None:
-        """Allow a call that waits; `resume` then runs it.
+        """Allow a call that waits, here or in the run of a sub-agent; `resume` then runs it.
 
         Args:
-            call_id: of a pending question; the beginning is enough where it says which.
-            remember: allow later calls of this tool in this run without asking.
+            call_id: of a pending question, or its `address` where two runs have calls of one id;
+                the beginning is enough where it says which.
+            remember: allow later calls of this tool, in the run that asks, without asking.
 
         Raises:
-            ConfigError: no such call waits.
+            ConfigError: no such call waits, or several do.
+            RunTaken: somebody works on the sub-agent's run.
         """
         await self._answer(call_id, approved=True, reason="", remember=remember)
 
     async def deny(self, call_id: str, reason: str = "", *, remember: bool = False) -> None:
-        """Deny a call that waits; `resume` then tells the model why.
+        """Deny a call that waits; `resume` then tells the model that made it why.
 
         Raises:
-            ConfigError: no such call waits.
+            AgentkitError: as `approve` does.
         """
         await self._answer(call_id, approved=False, reason=reason, remember=remember)
 
@@ -179,7 +184,7 @@ class Run(Generic[T]):
         """Answer calls that wait: call ids to True, or to False or the reason of a denial.
 
         Raises:
-            ConfigError: no such call waits.
+            AgentkitError: as `approve` does.
         """
         for call_id, said in answers.items():
             if said is True:
@@ -189,11 +194,9 @@ class Run(Generic[T]):
 
     @property
     def pending(self) -> tuple[Question, ...]:
-        """Calls that wait for approval."""
-        return tuple(
-            Question(self.id, asked.call_id, asked.name, asked.arguments, asked.reason)
-            for asked in self.standing.waiting
-        )
+        """Calls that wait for approval, here and in the paused runs of sub-agents."""
+        below = [question for child in self._paused() for question in child.pending]
+        return (*questions(self.id, self.standing), *below)
 
     @property
     def plan(self) -> tuple[Step, ...]:
@@ -270,6 +273,10 @@ class Run(Generic[T]):
         own = self.parts.limits.left(self.measure())
         return own.least(replace(self.parent.left(), turns=None)) if self.parent else own
 
+    async def look_below(self) -> None:
+        """Read the logs of the sub-agents' runs that serve open calls and that nobody works on."""
+        self.children.update(await paused_runs(self.parts.store, self.id, self.standing))
+
     async def keep(self, artifact: Artifact) -> ArtifactRef:
         """Store an artifact's bytes and return its reference."""
         sha256 = await self.parts.store.put_blob(artifact.data)
@@ -291,9 +298,9 @@ class Run(Generic[T]):
         finally:
             CURRENT.reset(token)
         if output is PAUSED:
+            await self.look_below()
             if not self.standing.is_paused:
-                calls = tuple(question.call_id for question in self.pending)
-                await self.append([RunPaused(reason="approval", calls=calls)])
+                await self.append([self._pause()])
             return await self._result(cast("T", None))
         await self.append([self._finished(output)])
         return await self._result(output)
@@ -308,11 +315,33 @@ class Run(Generic[T]):
             usage=spent.usage,
             cost_usd=spent.cost_usd,
             seconds=spent.seconds,
-            artifacts=tuple([await self._artifact(ref) for ref in refs]),
+            artifacts=tuple([one for ref in refs if (one := await self._artifact(ref))]),
             messages=self.context.messages,
             plan=self.plan,
             pending=self.pending,
         )
+
+    def _pause(self) -> RunPaused:
+        calls = tuple(one.call_id if one.run_id == self.id else one.address for one in self.pending)
+        paused = {child.call_id: child for child in self._paused() if child.pending}
+        sub_runs = {call_id: sub_run(child) for call_id, child in paused.items()}
+        return RunPaused(reason="approval", calls=calls, sub_runs=sub_runs)
+
+    async def _dropped(self) -> list[ToolFinished]:
+        """Return the end of open calls that sub-agents serve: a message leaves them behind.
+
+        Their results say what was spent, which counts from then on as that of any other does.
+        """
+        if not self.standing.open_calls:
+            return []
+        await self.look_below()
+        return [left_behind(child, self.standing) for child in self._paused()]
+
+    def _paused(self) -> list[PausedRun]:
+        """Return the paused runs below whose calls are still open."""
+        paused = [child for child in self.children.values() if isinstance(child, PausedRun)]
+        calls = {call.id for call in self.standing.open_calls} if paused else set[str]()
+        return [child for child in paused if child.call_id in calls]
 
     def _finished(self, output: Any) -> RunFinished:
         spent = self.measure()
@@ -336,23 +365,21 @@ class Run(Generic[T]):
         self.parts.model.encode(User(content))
 
     async def _answer(self, call_id: str, *, approved: bool, reason: str, remember: bool) -> None:
-        found = [asked for asked in self.standing.waiting if asked.call_id.startswith(call_id)]
-        exact = [asked for asked in found if asked.call_id == call_id] or found
-        if len(exact) != 1:
-            waiting = ", ".join(f"{one.call_id} ({one.name})" for one in self.standing.waiting)
-            raise ConfigError(
-                f"No call {call_id!r} of run {self.id} waits for approval. Waiting: "
-                f"{waiting or 'none'}."
-            )
-        asked = exact[0]
+        question = named(call_id, self.pending, self.id)
         answer = ApprovalAnswered(
-            call_id=asked.call_id,
-            name=asked.name,
+            call_id=question.call_id,
+            name=question.tool,
             approved=approved,
             reason=reason,
             remember=remember,
         )
-        await self.append([answer])
+        if question.run_id == self.id:
+            await self.append([answer])
+            return
+        for child in self._paused():
+            if told := await child.answer(question.run_id, answer, self.parts.store):
+                self.emit(told)
+                return
 
     async def _end(self, body: RunInterrupted | RunFailed) -> None:
         """Write the last event although an exception is on its way, which nothing may hide."""
@@ -361,5 +388,11 @@ class Run(Generic[T]):
         except StoreError as error:
             warn("agent", "run.end_not_logged", run_id=self.id, error=str(error))
 
-    async def _artifact(self, ref: ArtifactRef) -> Artifact:
-        return Artifact(ref.name, ref.media_type, await self.parts.store.get_blob(ref.sha256))
+    async def _artifact(self, ref: ArtifactRef) -> Artifact | None:
+        """Return a file that a tool made; one that is lost must not take the output with it."""
+        try:
+            data = await self.parts.store.get_blob(ref.sha256)
+        except StoreError as error:
+            warn("agent", "artifact.lost", run_id=self.id, name=ref.name, error=str(error))
+            return None
+        return Artifact(ref.name, ref.media_type, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from agentkit.agent.plan import Step, plan_after
@@ -43,6 +44,7 @@ class Standing:
         started: those of them that began, by call id.
         results: those of them that ended, by call id.
         attempts: how often each of them began.
+        uses: in how many replies each call id stood; some servers count their calls anew each time.
         asked: those of them that were asked about and have not begun since.
         answered: the answers to these.
         remembered: answers that hold for all calls of a tool, by the tool's name.
@@ -63,6 +65,7 @@ class Standing:
         self.finished: RunFinished | None = None
         self.is_paused = False
         self.identity: RunStarted | RunResumed | None = None
+        self.uses: Counter[str] = Counter()
         self._take_reply(None)
 
     @property
@@ -92,6 +95,7 @@ class Standing:
                 self.refusals = 0
             case Replied():
                 self._take_reply(body.message)
+                self.uses.update(self.calls.keys())
                 self.spent = self.spent.plus(body.usage, body.cost_usd)
                 self.last_usage = body.usage
             case Reminder(topic=topic):

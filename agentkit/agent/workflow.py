@@ -19,9 +19,9 @@ import orjson
 from pydantic_core import from_json, to_json
 
 from agentkit.agent.agent import Agent
+from agentkit.agent.below import child_id, is_there
 from agentkit.agent.opening import Origin, held, kept_in, open_run
 from agentkit.agent.result import Result
-from agentkit.agent.subagent import child_id, is_there
 from agentkit.errors import ConfigError, RunChanged, StepInterrupted
 from agentkit.events import (
     Body,

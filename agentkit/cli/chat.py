@@ -15,6 +15,7 @@ from agentkit.cli.command import agent_options, command_from
 from agentkit.cli.conversation import NAME, Conversation
 from agentkit.cli.elicit import terminal_elicit
 from agentkit.cli.execute import PAUSED, terminated_like_interrupted
+from agentkit.cli.files import artifacts_option
 from agentkit.cli.lines import open_lines
 from agentkit.cli.live import View, stderr_view
 from agentkit.cli.run import agent_of
@@ -42,13 +43,7 @@ _LOOKED_THROUGH = 500
     help="Go on although model, instructions or tools differ from the log's.",
 )
 @click.option("--agent", "path", metavar="FILE.py:NAME", help="An agent that Python code made.")
-@click.option(
-    "--artifacts",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("artifacts"),
-    show_default=True,
-    help="Folder for files that tools made.",
-)
+@artifacts_option("Folder for files that tools made.")
 @agent_options
 def chat(
     *,
@@ -58,13 +53,14 @@ def chat(
     artifacts: Path,
     **options: Any,
 ) -> None:
-    """Talk with an agent: the options of `agentkit run`, one log, any number of messages.
+    """Hold a conversation with an agent.
 
-    Enter sends, Alt-Enter begins another line, Ctrl-C cancels the turn, Ctrl-D leaves; /help lists
-    the commands, such as /undo. --turns and --seconds hold for each message, --cost for the whole
-    conversation. Without a terminal each line of standard input is a message; a line that ends in a
-    backslash goes on in the next. Exit code 0; 1: the last message failed; 3: a call waits for
-    approval; 130: interrupted.
+    It has the options of `agentkit run`, one log and any number of messages. Enter sends, Alt-Enter
+    begins another line, Ctrl-C cancels the turn, Ctrl-D leaves; /help lists the commands, such as
+    /undo. --turns and --seconds hold for each message, --cost for the whole conversation. Without a
+    terminal each line of standard input is a message; a line that ends in a backslash goes on in
+    the next. Exit code 0; 1: the last message failed; 3: a call waits for approval; 130:
+    interrupted.
 
     \b
     agentkit chat --tools code --tools documents:notes/

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentkit.agent.fork import fork as fork_run
+from agentkit.cli.files import write_file
 from agentkit.cli.live import spending
 from agentkit.errors import ConfigError
 from agentkit.events import UserMessage
@@ -87,7 +88,7 @@ async def approve(talk: Conversation, rest: str) -> None:
 
 async def deny(talk: Conversation, rest: str) -> None:
     """Deny the call that waits; what follows tells the model why."""
-    pending = {question.call_id for question in talk.run.pending}
+    pending = {name for one in talk.run.pending for name in (one.call_id, one.address)}
     call, _, reason = rest.partition(" ")
     if call not in pending:
         call, reason = _waiting(talk, ""), rest
@@ -108,7 +109,7 @@ async def compact(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 async def cost(talk: Conversation, rest: str) -> None:  # noqa: ARG001
     """Say what was spent, and how full the context is."""
     run = talk.run
-    talk.say(f"{spending(run.spent)} · run {run.id}")
+    talk.say(f"{spending(run.measure())} · run {run.id}")  # with sub-agents that wait
     window = run.parts.model.window
     share = f" of {window:,} ({run.context.tokens / window:.0%})" if window else ""
     talk.say(f"the next prompt has about {run.context.tokens:,} tokens{share}")
@@ -131,11 +132,10 @@ async def tools(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 
 async def trace(talk: Conversation, rest: str) -> None:
     """Write the page of this run, to the file that follows or run-ID.html."""
-    from agentkit.cli.trace import write_page
     from agentkit.trace import render_page
 
     path = Path(rest) if rest else Path(f"run-{talk.run.id}.html")
-    write_page(path, await render_page(talk.store, talk.run.id))
+    write_file(path, await render_page(talk.store, talk.run.id))
     talk.say(f"wrote {path.resolve()}")
 
 
@@ -146,10 +146,13 @@ async def quit_(talk: Conversation, rest: str) -> None:  # noqa: ARG001
 
 def _waiting(talk: Conversation, call: str) -> str:
     """Return the id of the call that is meant: the one named, or the only one that waits."""
-    pending = talk.run.pending
-    if call or len(pending) != 1:
-        return call or "(none named)"
-    return pending[0].call_id
+    pending = [question.address for question in talk.run.pending]
+    if call:
+        return call
+    if len(pending) != 1:
+        which = f"Say which: {', '.join(pending)}." if pending else "No call waits for approval."
+        raise ConfigError(which)
+    return pending[0]
 
 
 async def _go_on(talk: Conversation) -> None:

@@ -95,7 +95,7 @@ class Command:
 
     def changed(self, options: Mapping[str, Any]) -> Command:
         """Return the command with the options that were given again."""
-        return replace(self, **{key: value for key, value in options.items() if value})
+        return replace(self, **{k: v for k, v in options.items() if v is not None and v != ()})
 
 
 def command_of(events: list[Event]) -> Command:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,16 +9,17 @@ from pathlib import Path
 import click
 import orjson
 
+from agentkit.cli.files import write_file
 from agentkit.cli.plot import plot
-from agentkit.config import Settings
-from agentkit.context import Context
+from agentkit.cli.stored import with_store
+from agentkit.context import Context, without_reader
 from agentkit.context.explain import EditRow, Turn, explain, totals
-from agentkit.errors import ConfigError, LogUnreadable
+from agentkit.errors import ConfigError, LogUnreadable, StoreError
 from agentkit.events import Event, RunStarted
 from agentkit.model import wire
 from agentkit.model.catalog import find
 from agentkit.model.providers import ZAI
-from agentkit.store import SQLiteStore, Store
+from agentkit.store import Store
 
 _HEAD = (
     " turn    input   cached  uncached   output        $ |  prefix  ledger summary    user replies "
@@ -49,9 +49,9 @@ def context(run: str, *, as_json: bool, file: Path | None) -> None:
     """
     if file is not None and file.suffix.lower() != ".svg":
         raise ConfigError(f"--plot {file}: expected a name that ends in .svg.")
-    events, turns = asyncio.run(_load(run))
+    events, turns = with_store(lambda store: explained(store, run))
     if file is not None:
-        file.write_text(plot(events[0].run_id, turns), "utf-8")
+        write_file(file, plot(events[0].run_id, turns).encode())
         click.echo(f"wrote {file}", err=True)
     if as_json:
         rows = [asdict(turn) for turn in turns]
@@ -72,21 +72,28 @@ async def explained(store: Store, run_id: str) -> tuple[list[Event], list[Turn]]
     started = events[0].body
     if not isinstance(started, RunStarted):
         raise LogUnreadable(f"The log of {run_id!r} does not begin with the start of a run.")
-    system = (await store.get_blob(started.instructions)).decode()
-    tools = await store.get_blob(started.tools)
+    system = (await _blob(store, started.instructions, "instructions")).decode()
+    tools = await _blob(store, started.tools, "tools")
     info = find(started.model)
     price = info.price if info else None
     # The spelling of other dialects differs by some bytes a message; shares stay what they are.
-    fresh = Context(system, tools, lambda message: wire.encode(message, ZAI), price=price)
+    fresh = Context(
+        system,
+        without_reader(tools),
+        lambda message: wire.encode(message, ZAI),
+        reading=tools,
+        price=price,
+    )
     return events, explain(events, fresh)
 
 
-async def _load(run_id: str) -> tuple[list[Event], list[Turn]]:
-    store = SQLiteStore(Settings.load().home)
+async def _blob(store: Store, sha256: str, what: str) -> bytes:
+    """Return a part of the prompt; where it is lost, the sums are right all the same."""
     try:
-        return await explained(store, run_id)
-    finally:
-        await store.close()
+        return await store.get_blob(sha256)
+    except StoreError as error:
+        click.echo(f"The {what} are counted as the rest of the prompt: {error}", err=True)
+        return b""
 
 
 def _lines(turns: Sequence[Turn]) -> Iterator[str]:

@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from agentkit.agent import Agent, Result, Run
-from agentkit.agent.result import save_artifact
-from agentkit.cli.approve import CHOICES, put
+from agentkit.agent.below import label
+from agentkit.cli.approve import person_approver
 from agentkit.cli.chat_commands import obey
 from agentkit.cli.execute import answer
+from agentkit.cli.files import save
 from agentkit.cli.lines import Cancelled, Lines
 from agentkit.cli.live import View, spending
 from agentkit.errors import AgentkitError
@@ -64,7 +65,7 @@ class Conversation:
         self._note = note
         self._turn: asyncio.Task[Result[Any]] | None = None
         self._saved: set[tuple[str, int]] = set()
-        self._asking = asyncio.Lock()
+        self._asker = person_approver(view, lines)
 
     @property
     def waits(self) -> bool:
@@ -163,14 +164,13 @@ class Conversation:
         try:
             if await obey(self, text):
                 return
+            if self.waits:
+                self._tell_waiting()
+            else:
+                await self.turn(self.run.send(text.removeprefix("/") if text[:2] == "//" else text))
         except AgentkitError as error:
             self.failed = True
             self.say(f"Error: {error}", "red")
-            return
-        if self.waits:
-            self._tell_waiting()
-        else:
-            await self.turn(self.run.send(text.removeprefix("/") if text[:2] == "//" else text))
 
     def _grant(self) -> None:
         """Let turns and seconds count from here on: a person may think for an hour."""
@@ -186,7 +186,7 @@ class Conversation:
             mark = (artifact.name, hash(artifact.data))
             if mark not in self._saved:
                 self._saved.add(mark)
-                self.say(f"saved {save_artifact(self._folder, artifact)}")
+                self.say(f"saved {save(artifact, self._folder)}")
         if result.pending:
             self._tell_waiting()
             return
@@ -194,8 +194,10 @@ class Conversation:
         self.say(spending(self.run.spent))
 
     def _tell_waiting(self) -> None:
-        for question in self.run.pending:
-            self.say(f"{question.tool} waits, call {question.call_id}: {question.arguments}")
+        pending = self.run.pending
+        for question in pending:
+            call = label(question, pending)
+            self.say(f"{question.tool} waits, call {call}: {question.arguments}")
         self.say("/approve or /deny it, then the turn goes on.", "yellow")
 
     def _recall(self) -> None:
@@ -213,29 +215,12 @@ class Conversation:
             self.say("The last message has no answer yet; /continue goes on with it.", "yellow")
 
     async def _approve(self, question: Question) -> Answer | None:
-        """Ask the person whether a call may run; what Ctrl-C or Ctrl-D leaves open waits."""
-        async with self._asking:
-            with self._view.hidden():
-                put(question)
-                try:
-                    return await self._answered()
-                except Cancelled:
-                    self.cancel()
-                    return None
-
-    async def _answered(self) -> Answer | None:
-        while (said := await self._lines.ask(f"{CHOICES}: ")) is not None:
-            match said.strip().lower()[:1]:
-                case "y" | "a" as key:
-                    return Answer(approved=True, remember=key == "a")
-                case "n" | "d" as key:
-                    reason = await self._lines.ask("Why not: ")
-                    return Answer(approved=False, reason=reason or "", remember=key == "d")
-                case "l":
-                    return None
-                case _:
-                    self.say("Answer y, n, a, d or l.")
-        return None
+        """Ask the person whether a call may run; Ctrl-C cancels the turn and leaves it open."""
+        try:
+            return await self._asker(question)
+        except Cancelled:
+            self.cancel()
+            return None
 
 
 def _brief(text: str) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from agentkit import plugins
-from agentkit.agent import Agent, update_plan
-from agentkit.cli.command import model_options
+from agentkit.cli.command import Command, model_options
 from agentkit.cli.execute import Job, Outcome, execute, summarize
+from agentkit.cli.files import artifacts_option
 from agentkit.cli.live import stderr_view
 from agentkit.config import Settings
 from agentkit.errors import ConfigError
 from agentkit.model import GLM
-from agentkit.usage import Limits
 
 TASK = (
     "Find GLM-5's benchmark scores and prices in the documents, plot GLM-5 against its rivals, "
@@ -43,13 +42,7 @@ DOCUMENTS = Path("examples", "documents")
     help="Folder to search; default: the example documents.",
 )
 @model_options
-@click.option(
-    "--artifacts",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("artifacts"),
-    show_default=True,
-    help="Folder for the chart.",
-)
+@artifacts_option("Folder for the chart.")
 @click.option("--json", "as_json", is_flag=True, help="Print durable events as JSON lines.")
 def demo(
     *,
@@ -60,25 +53,35 @@ def demo(
     artifacts: Path,
     as_json: bool,
 ) -> None:
-    """Search documents, plot what they say in the sandbox, answer with sources.
+    """Search documents, plot what they say, answer with sources.
 
-    With ZAI_API_KEY set, or --base-url or --model given, a real endpoint answers. Otherwise the
-    built-in rehearsal model does: its decisions are a program, everything else is real.
+    The plot is drawn in the sandbox. With ZAI_API_KEY set, or --base-url or --model given, a real
+    endpoint answers. Otherwise the built-in rehearsal model does: its decisions are a program,
+    everything else is real.
     """
     folder = documents or _examples()
     if not folder.is_dir():
         raise ConfigError(f"--documents {folder}: no such folder. Give a folder of documents.")
     real = bool(base_url or model or Settings.load().keys)
-    chosen = GLM(model or Settings.load().model, base_url=base_url, provider=provider)
-    outcome = asyncio.run(_demo(chosen if real else None, folder, artifacts, as_json=as_json))
+    command = Command(
+        tools=(f"documents:{folder}", "code"),
+        model=model or Settings.load().model,
+        base_url=base_url,
+        provider=provider,
+        instructions=INSTRUCTIONS,
+        turns=30,
+        seconds=1800,
+    )
+    outcome = asyncio.run(_demo(command, artifacts, real=real, as_json=as_json))
     summarize(outcome)
     if missing := _missing(outcome):
         click.echo(f"No chart was drawn: {missing}", err=True)
 
 
-async def _demo(model: GLM | None, folder: Path, artifacts: Path, *, as_json: bool) -> Outcome:
+async def _demo(command: Command, artifacts: Path, *, real: bool, as_json: bool) -> Outcome:
+    agent = replace(command.agent(), name="demo")
     async with AsyncExitStack() as stack:
-        if model is None:
+        if not real:
             from agentkit.testing import GLMServer, rehearse
 
             click.echo(
@@ -88,18 +91,8 @@ async def _demo(model: GLM | None, folder: Path, artifacts: Path, *, as_json: bo
             )
             server = await stack.enter_async_context(GLMServer(rehearse, chunk_seconds=0.004))
             model = GLM("glm-5", base_url=server.base_url, api_key="rehearsal")
-        agent = Agent(
-            model,
-            instructions=INSTRUCTIONS,
-            tools=[
-                update_plan,
-                plugins.load(plugins.TOOLS, "documents")(folder),
-                plugins.load(plugins.TOOLS, "code")(),
-            ],
-            limits=Limits(turns=30, seconds=1800),
-            name="demo",
-        )
-        job = Job(agent, TASK)
+            agent = replace(agent, model=model)
+        job = Job(agent, TASK, note=command.note())
         view = stderr_view(quiet=as_json)
         return await execute(job, view, as_json=as_json, artifacts=artifacts)
 

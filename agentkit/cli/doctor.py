@@ -56,8 +56,9 @@ def doctor(
     provider: str | None,
     pause: float,
 ) -> None:
-    """Look at Python, the key, the log and the sandbox; exit 1 when something is missing.
+    """Say what is here and what is missing.
 
+    Looks at Python, the key, the log, the tools and the sandbox; exit code 1 when one is missing.
     Nothing is sent to the model's endpoint and no key is printed. With --probe some cheap calls
     are sent instead, which settle what the endpoint takes; later runs use what was found.
     """
@@ -118,19 +119,10 @@ def _docker() -> Finding:
 
 def _store() -> Finding:
     """Look at the store that AGENTKIT_STORE names; a database may need a while to say no."""
-    import asyncio
-
-    from agentkit.store import open_store
-
-    async def latest() -> int:
-        store = open_store()
-        try:
-            return len(await store.runs(1))
-        finally:
-            await store.close()
+    from agentkit.cli.stored import with_store
 
     try:
-        text = "has runs" if asyncio.run(latest()) else "is empty"
+        text = "has runs" if with_store(lambda store: store.runs(1)) else "is empty"
     except AgentkitError as error:
         return Finding(False, "log", f"AGENTKIT_STORE: {error}")
     return Finding(True, "log", f"AGENTKIT_STORE answers and {text}")

@@ -14,8 +14,12 @@ from typing import Any
 import click
 import orjson
 
-from agentkit.agent import Agent, Result
+from agentkit.agent import Agent, Result, Run
+from agentkit.agent.below import label
+from agentkit.cli.command import TOPIC
+from agentkit.cli.files import save
 from agentkit.cli.live import View, spending
+from agentkit.errors import LimitExceeded, ModelError, RunError
 from agentkit.events import Ephemeral, Event, Noted, RunFinished, dump_line
 from agentkit.usage import Spent
 
@@ -79,14 +83,31 @@ async def execute(job: Job, view: View, *, as_json: bool, artifacts: Path) -> Ou
             if job.note is not None:
                 await run.append([job.note])
             await run.answer(job.answers)
-            result = await (run.resume() if job.content is None else run.send(job.content))
-    paths = tuple(result.save_artifacts(artifacts))
-    if as_json:
-        if last:
-            _write(_with_paths(last[0], paths))
-    elif not result.pending:
+            try:
+                result = await (run.resume() if job.content is None else run.send(job.content))
+            except (ModelError, RunError) as error:
+                error.add_note(_going_on(run, error))
+                raise
+            except asyncio.CancelledError as error:
+                click.echo(_going_on(run, error), err=True)
+                raise
+    if not as_json and not result.pending:
         answer(result.output)
+    paths = tuple(save(artifact, artifacts) for artifact in result.artifacts)
+    if last:
+        _write(_with_paths(last[0], paths))
     return Outcome(result, paths)
+
+
+_OPTIONS = {"turns": " --turns N", "cost_usd": " --cost USD", "seconds": " --seconds N"}
+
+
+def _going_on(run: Run[Any], error: BaseException) -> str:
+    """Return how to go on with a run that did not end well."""
+    if not any(isinstance(e.body, Noted) and e.body.topic == TOPIC for e in run.events):
+        return f"run {run.id}"
+    more = _OPTIONS[error.limit] if isinstance(error, LimitExceeded) else ""
+    return f"go on with: agentkit resume {run.id}{more}"
 
 
 def summarize(outcome: Outcome) -> None:
@@ -99,8 +120,10 @@ def summarize(outcome: Outcome) -> None:
     click.echo(line, err=True)
     if result.pending:
         for question in result.pending:
-            click.echo(f"waits for approval: {question.tool}, call {question.call_id}", err=True)
-        first = result.pending[0].call_id
+            inside = f" of run {question.run_id}" if question.run_id != result.run_id else ""
+            call = label(question, result.pending)
+            click.echo(f"waits for approval: {question.tool}, call {call}{inside}", err=True)
+        first = label(result.pending[0], result.pending)
         click.echo(f"go on with: agentkit resume {result.run_id} --approve {first}", err=True)
         raise click.exceptions.Exit(PAUSED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from agentkit.errors import AgentkitError, ConfigError
-from agentkit.store import Store, open_store
+from agentkit.cli.files import write_file
+from agentkit.cli.stored import with_store
+from agentkit.errors import AgentkitError
+from agentkit.store import Store
 from agentkit.trace import Recorded, atif, jsonl, openai, read_run, sharegpt
 
 FORMATS: dict[str, Callable[[Recorded, float | None], dict[str, Any]]] = {
@@ -49,7 +50,7 @@ def export(
     endpoint: str | None,
     content: bool,
 ) -> None:
-    """Write stored runs in a format that training systems and other tools read.
+    """Write stored runs as training data or OpenTelemetry spans.
 
     RUN is an id or the beginning of one. A run that cannot be read is named on stderr and left
     out; the exit code is then 1.
@@ -64,7 +65,7 @@ def export(
     if reward is not None and name not in FORMATS:
         raise click.UsageError(f"--format {name} has no place for a reward.")
     failed: list[str] = []
-    asked = asyncio.run(_read(run_ids, failed))
+    asked = with_store(lambda store: _read(store, run_ids, failed, prompt=name in FORMATS))
     if name == "otlp":
         from agentkit.trace.otel import export as send
 
@@ -90,19 +91,17 @@ def _whole(runs: list[Recorded]) -> list[Recorded]:
     return [run for run in runs if run.events[0].run_id not in inside]
 
 
-async def _read(run_ids: tuple[str, ...], failed: list[str]) -> list[Recorded]:
-    store = open_store()
-    try:
-        found: list[Recorded] = []
-        async for run_id in _wanted(store, run_ids):
-            try:
-                found.append(await read_run(store, run_id))
-            except AgentkitError as error:
-                failed.append(run_id)
-                click.echo(f"Left out {run_id}: {error}", err=True)
-        return found
-    finally:
-        await store.close()
+async def _read(
+    store: Store, run_ids: tuple[str, ...], failed: list[str], *, prompt: bool
+) -> list[Recorded]:
+    found: list[Recorded] = []
+    async for run_id in _wanted(store, run_ids):
+        try:
+            found.append(await read_run(store, run_id, prompt=prompt))
+        except AgentkitError as error:
+            failed.append(run_id)
+            click.echo(f"Left out {run_id}: {error}", err=True)
+    return found
 
 
 async def _wanted(store: Store, run_ids: tuple[str, ...]) -> AsyncIterator[str]:
@@ -114,12 +113,9 @@ async def _wanted(store: Store, run_ids: tuple[str, ...]) -> AsyncIterator[str]:
 
 
 def _write(output: Path | None, data: bytes) -> None:
-    if output is None:
-        stream: BinaryIO = sys.stdout.buffer
-        stream.write(data)
-        stream.flush()
+    if output is not None:
+        write_file(output, data)
         return
-    try:
-        output.write_bytes(data)
-    except OSError as error:
-        raise ConfigError(f"-o {output}: cannot be written: {error}.") from error
+    stream: BinaryIO = sys.stdout.buffer
+    stream.write(data)
+    stream.flush()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import orjson
@@ -13,13 +12,13 @@ import orjson
 from agentkit.agent.fork import fork as fork_run
 from agentkit.agent.replay import replay as replay_run
 from agentkit.cli.command import agent_options
-from agentkit.cli.execute import Job, execute, summarize
+from agentkit.cli.execute import Job, answer, execute, summarize
 from agentkit.cli.live import stderr_view
 from agentkit.cli.run import agent_of, output_options
-from agentkit.store import Store, open_store
+from agentkit.cli.stored import with_store
+from agentkit.errors import ConfigError
+from agentkit.store import Store
 from agentkit.trace.diff import Pair, Turn, compare
-
-T = TypeVar("T")
 
 
 @click.command()
@@ -43,26 +42,32 @@ def fork(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Copy the head of RUN into a new run, and go on from there, perhaps with another model.
+    """Go on from the middle of RUN, in a new run.
 
-    The first run stays as it is. `agentkit runs show RUN` lists the events with their SEQ.
+    The head of RUN is copied; RUN stays as it is. `agentkit runs show RUN` lists the events with
+    their SEQ.
 
     \b
     agentkit fork 01a2 --at 12 --model glm-5.3
-    agentkit fork 01a2 --at 1 --edit "Only the second table."
+    agentkit fork 01a2 --at 2 --edit "Only the second table."
     """
     view = stderr_view(quiet=as_json)
 
     async def work(store: Store) -> None:
-        forked = await fork_run(store, run_id, at=at, edit=edit)
         if not go:
-            click.echo(forked)
+            click.echo(await fork_run(store, run_id, at=at, edit=edit))
             return
-        agent = await agent_of(store, forked, path, options, view)
+        agent = await agent_of(store, run_id, path, options, view)
+        forked = await fork_run(store, run_id, at=at, edit=edit)
         job = Job(agent, None, forked, accept_changes=True)
-        summarize(await execute(job, view, as_json=as_json, artifacts=artifacts))
+        try:
+            outcome = await execute(job, view, as_json=as_json, artifacts=artifacts)
+        except ConfigError as error:  # such as a missing key
+            error.add_note(f"go on with: agentkit resume {forked}")
+            raise
+        summarize(outcome)
 
-    _with_store(work)
+    with_store(work)
 
 
 @click.command()
@@ -78,10 +83,10 @@ def fork(
 @click.option("--agent", "path", metavar="FILE.py:NAME", help="The agent, for runs of Python code.")
 @agent_options
 def replay(*, run_id: str, from_log: str, path: str | None, **options: Any) -> None:
-    """Make RUN again as a new run, with its model, its tools or both answering from the log.
+    """Make RUN again, answered from its log.
 
-    Exit code 0 when what was asked for came through, 1 when the replay diverged. Compare the two
-    with `agentkit diff`.
+    Its model, its tools or both answer from the log; what comes is a new run. Exit code 0 when what
+    was asked for came through, 1 when the replay diverged. Compare the two with `agentkit diff`.
 
     \b
     agentkit replay 01a2
@@ -101,10 +106,11 @@ def replay(*, run_id: str, from_log: str, path: str | None, **options: Any) -> N
         differ = sum(
             pair.change != "same" for pair in compare(events, await store.load(result.run_id))
         )
-        click.echo(f"{result.turns} turns, {differ} of them differ · run {result.run_id}", err=True)
-        click.echo(result.output)
+        click.echo(f"turns: {result.turns}, different: {differ} · run {result.run_id}", err=True)
+        if not result.pending:
+            answer(result.output)
 
-    _with_store(work)
+    with_store(work)
 
 
 @click.command()
@@ -112,9 +118,10 @@ def replay(*, run_id: str, from_log: str, path: str | None, **options: Any) -> N
 @click.argument("right", metavar="OTHER")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for each pair of turns.")
 def diff(*, left: str, right: str, as_json: bool) -> None:
-    """Compare two runs turn by turn: calls, results, dollars, cached share.
+    """Compare two runs turn by turn.
 
-    Exit code 0 when all turns are the same, 1 when some differ.
+    What is shown: calls, results, dollars, cached share. Exit code 0 when all turns are the same, 1
+    when some differ.
     """
 
     async def work(store: Store) -> bool:
@@ -126,19 +133,8 @@ def diff(*, left: str, right: str, as_json: bool) -> None:
             _table(pairs, left, right)
         return all(pair.change == "same" for pair in pairs)
 
-    if not _with_store(work):
+    if not with_store(work):
         raise click.exceptions.Exit(1)
-
-
-def _with_store(work: Callable[[Store], Awaitable[T]]) -> T:
-    async def main() -> T:
-        store = open_store()
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(main())
 
 
 _MARKS = {

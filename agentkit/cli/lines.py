@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Protocol
@@ -62,27 +62,33 @@ def open_lines(history: Path, words: Sequence[str]) -> Lines:
         history: file of what was typed earlier; made when it is missing.
         words: completed while a line begins with one.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return PlainLines(_piped(), is_terminal=False)
+    if not _is_terminal():
+        return PlainLines(is_terminal=False)
     if importlib.util.find_spec("prompt_toolkit") is None:
         hint = "For history and multi-line editing: pip install 'agentkit-glm[chat]'."
-        return PlainLines(input, is_terminal=True, hint=hint)
+        return PlainLines(hint=hint)
     return EditedLines(history, words)
+
+
+def question_lines() -> Lines | None:
+    """Return what reads answers from the person at the terminal; None where there is nobody."""
+    return PlainLines() if _is_terminal() else None
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 class PlainLines:
     r"""Reads line by line; a line that ends in \ goes on in the next, as does all between three ".
 
     Args:
-        next_line: shows a prompt and blocks until there is a line; raises EOFError at the end.
         is_terminal: whether a person sits there.
         hint: see `Lines`.
     """
 
-    def __init__(
-        self, next_line: Callable[[str], str], *, is_terminal: bool, hint: str = ""
-    ) -> None:
-        self._next_line = next_line
+    def __init__(self, *, is_terminal: bool = True, hint: str = "") -> None:
+        self._data = bytearray()
         self._pending: asyncio.Future[str | None] | None = None
         self.is_terminal = is_terminal
         self.hint = hint
@@ -106,14 +112,14 @@ class PlainLines:
 
     async def ask(self, question: str) -> str | None:
         """Return the next line; see `Lines.ask`."""
+        if self.is_terminal:
+            click.echo(question, nl=False, err=True)
         if self._pending is None:
             self._pending = asyncio.get_running_loop().create_future()
-            asked = (asyncio.get_running_loop(), self._pending, question)
+            asked = (asyncio.get_running_loop(), self._pending)
             # A thread of its own that nobody joins: it may wait for a key that never comes. A
             # reader that was cancelled leaves it the next line.
             Thread(target=self._fetch, args=asked, daemon=True, name="lines").start()
-        elif self.is_terminal:
-            click.echo(question, nl=False, err=True)
         line = await asyncio.shield(self._pending)
         self._pending = None
         if line is not None and not self.is_terminal:
@@ -126,12 +132,10 @@ class PlainLines:
             rows.append(row)
         return "\n".join(rows)
 
-    def _fetch(
-        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[str | None], prompt: str
-    ) -> None:
+    def _fetch(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[str | None]) -> None:
         try:
-            line = self._next_line(prompt)
-        except (EOFError, OSError):
+            line = self._next_line()
+        except OSError:
             line = None
 
         def settle() -> None:
@@ -142,6 +146,16 @@ class PlainLines:
             loop.call_soon_threadsafe(settle)
         except RuntimeError:  # the loop is gone, and nobody waits
             return
+
+    def _next_line(self) -> str | None:
+        # Not sys.stdin: the process could not end while a thread waits in it.
+        while b"\n" not in self._data and (more := os.read(0, 65536)):
+            self._data.extend(more)
+        if not self._data:
+            return None
+        row, _, rest = bytes(self._data).partition(b"\n")
+        self._data[:] = rest
+        return row.decode("utf-8", "surrogateescape").rstrip("\r")
 
 
 class EditedLines:
@@ -211,19 +225,3 @@ def _bindings() -> KeyBindings:
     bindings.add("enter")(send)
     bindings.add("escape", "enter")(newline)
     return bindings
-
-
-def _piped() -> Callable[[str], str]:
-    # Not sys.stdin: closing it at the end would wait for a thread that reads it.
-    data = bytearray()
-
-    def next_line(prompt: str) -> str:  # noqa: ARG001 - nobody is there to see it
-        while b"\n" not in data and (more := os.read(0, 65536)):
-            data.extend(more)
-        if not data:
-            raise EOFError
-        row, _, rest = bytes(data).partition(b"\n")
-        data[:] = rest
-        return row.decode("utf-8", "surrogateescape").rstrip("\r")
-
-    return next_line

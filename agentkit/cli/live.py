@@ -68,6 +68,8 @@ class View:
         self._console = console
         self._live: Live | None = None
         self._is_shown = False
+        self._questions = 0
+        self._held: list[Text] = []
         self._standing = Standing()
         self._running: dict[str, _Running] = {}
         self._tail = ""
@@ -96,12 +98,18 @@ class View:
 
     @contextmanager
     def hidden(self) -> Generator[None]:
-        """Leave the terminal to somebody else while the context is entered."""
+        """Leave the terminal to somebody else while the context is entered; lines wait."""
         self._erase()
+        self._questions += 1
         try:
             yield
         finally:
-            self._draw()  # unless the run ended meanwhile
+            self._questions -= 1
+            if not self._questions:
+                held, self._held = self._held, []
+                for line in held:
+                    self._line(line)
+                self._draw()  # unless the run ended meanwhile
 
     def _draw(self) -> None:
         """Show the live part, by a new Live: one that starts again erases what stands above it."""
@@ -165,10 +173,11 @@ class View:
         if body.name == "update_plan" and body.status == "ok":
             return
         mark, colour = _MARKS.get(body.status, ("✗", "red"))
+        brief = _brief(started) if started else ""
         line = Text.assemble(
             (f"{mark} ", colour),
             (body.name, "bold"),
-            (f" {_brief(started)}" if started else "", "dim"),
+            (f" {brief}" if brief else "", "dim"),
             (f"  {body.seconds:.2f} s", "dim"),
         )
         if sub := body.sub_run:
@@ -192,7 +201,9 @@ class View:
         self._doing, self._tail = "waiting for the model", ""
 
     def _line(self, line: Text) -> None:
-        if self._console.is_terminal:
+        if self._questions:
+            self._held.append(line)
+        elif self._console.is_terminal:
             self._console.print(line, no_wrap=True, overflow="ellipsis")
         else:
             self._console.print(line, soft_wrap=True)
@@ -273,6 +284,8 @@ def _nested(call: _Running, event: Event | Ephemeral) -> None:
             _nested(call, inner)
         case Event(body=ToolStarted() as body):
             call.doing = f"▸ {body.name} {_brief(body)}"
+        case Event(body=ApprovalAsked() as body):
+            call.doing = f"▸ {body.name} waits for approval"
         case Event(body=Replied() as body):
             call.spent = call.spent.plus(body.usage, body.cost_usd)
         case ThinkingDelta():

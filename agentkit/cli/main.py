@@ -46,7 +46,7 @@ INTERRUPTED = 130
 
 
 class _Commands(click.Group):
-    """Own commands by module path, others by entry point; neither is imported to be listed."""
+    """Own commands by module path, others by entry point."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted({*COMMANDS, *plugins.names(plugins.COMMANDS)})
@@ -87,15 +87,17 @@ def cli(ctx: click.Context) -> None:
     Keys and defaults come from the environment: ZAI_API_KEY, ZAI_BASE_URL, AGENTKIT_MODEL,
     AGENTKIT_HOME or AGENTKIT_STORE (the log), AGENTKIT_LOG (level of the log on stderr).
     """
-    number = level_of(Settings.load().log_level)
+    settings = Settings.load()
+    number = level_of(settings.log_level)
     if ctx.invoked_subcommand not in READERS:
-        configure_log(number)
+        configure_log(number, colors=sys.stderr.isatty() and not settings.no_color)
 
 
 def main() -> None:
     """Run the command line: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
-        code = cli.main(prog_name="agentkit", standalone_mode=False)
+        color = False if Settings.load().no_color else None
+        code = cli.main(prog_name="agentkit", standalone_mode=False, color=color)
     except click.exceptions.Abort:
         code = INTERRUPTED
     except KeyboardInterrupt:
@@ -105,11 +107,8 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except AgentkitError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
         code = 2 if isinstance(error, ConfigError) else 1
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -123,11 +122,13 @@ def level_of(name: str) -> int:
 
     number = logging.getLevelNamesMapping().get(name.upper())
     if number is None:
-        raise ConfigError(f"AGENTKIT_LOG={name!r} is no level. Expected debug, info, warning...")
+        raise ConfigError(
+            f"AGENTKIT_LOG={name!r} is no level. Expected debug, info, warning or error."
+        )
     return number
 
 
-def configure_log(number: int) -> None:
+def configure_log(number: int, *, colors: bool) -> None:
     """Send the operator's log to stderr, from a level on."""
     import structlog  # takes longer than to list the runs
 
@@ -137,7 +138,7 @@ def configure_log(number: int) -> None:
             add_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(colors=colors),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -15,24 +15,20 @@ from agentkit.agent import Agent
 from agentkit.cli.approve import terminal_approver
 from agentkit.cli.command import agent_options, command_from, command_of, given
 from agentkit.cli.elicit import terminal_elicit
-from agentkit.cli.execute import Job, execute, summarize
+from agentkit.cli.execute import Job, Outcome, execute, summarize
+from agentkit.cli.files import artifacts_option
 from agentkit.cli.live import View, stderr_view
 from agentkit.cli.sources import named
+from agentkit.cli.stored import with_store
 from agentkit.errors import ConfigError
-from agentkit.store import Store, open_store
+from agentkit.store import Store
 
 
 def output_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say where artifacts go and what is printed."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print durable events as JSON lines."),
-        click.option(
-            "--artifacts",
-            type=click.Path(path_type=Path, file_okay=False),
-            default=Path("artifacts"),
-            show_default=True,
-            help="Folder for files that tools made.",
-        ),
+        artifacts_option("Folder for files that tools made."),
     ):
         command = option(command)
     return command
@@ -57,6 +53,8 @@ def run(*, task: str, artifacts: Path, as_json: bool, **options: Any) -> None:
     command = command_from(options)
     view = stderr_view(quiet=as_json)
     text = sys.stdin.read() if task == "-" else task
+    if not text.strip():
+        raise click.UsageError("TASK is empty. Say what is to be done.")
     agent = command.agent(terminal_approver(view), terminal_elicit(view.hidden))
     job = Job(agent, text, note=command.note())
     summarize(asyncio.run(execute(job, view, as_json=as_json, artifacts=artifacts)))
@@ -89,11 +87,12 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Go on with RUN (the beginning of its id is enough) from wherever its log stands.
+    """Go on with RUN from wherever its log stands.
 
-    It may have been killed, interrupted, paused for an approval, or stopped by a limit. What is
-    finished is not done again. A run that `agentkit run` made needs no options; those given here
-    replace the old ones, and what would change the prompt needs --accept-changes.
+    The beginning of its id is enough. It may have been killed, interrupted, paused for an approval,
+    or stopped by a limit. What is finished is not done again. A run that `agentkit run` made needs
+    no options; those given here replace the old ones, and what would change the prompt needs
+    --accept-changes.
 
     \b
     agentkit resume 01a2
@@ -106,17 +105,12 @@ def resume(  # noqa: PLR0913 - one parameter for each option
         answers[call] = reason or False
     view = stderr_view(quiet=as_json)
 
-    async def main() -> None:
-        store = open_store()
-        try:
-            agent = await agent_of(store, run_id, path, options, view)
-            job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
-            outcome = await execute(job, view, as_json=as_json, artifacts=artifacts)
-        finally:
-            await store.close()
-        summarize(outcome)
+    async def work(store: Store) -> Outcome:
+        agent = await agent_of(store, run_id, path, options, view)
+        job = Job(agent, say, run_id, answers=answers, accept_changes=accept_changes)
+        return await execute(job, view, as_json=as_json, artifacts=artifacts)
 
-    asyncio.run(main())
+    summarize(with_store(work))
 
 
 async def agent_of(
@@ -132,7 +126,8 @@ async def agent_of(
         changed = command.changed(given(options))
         asking = (terminal_approver(view), terminal_elicit(view.hidden)) if view else (None, None)
         return replace(changed.agent(*asking), store=store)
-    (found,) = named(path)
-    if not isinstance(found, Agent):
-        raise ConfigError(f"--agent {path}: expected an Agent, got {type(found).__name__}.")
-    return replace(cast("Agent[Any]", found), store=store)
+    found = named(path, "--agent")
+    if len(found) != 1 or not isinstance(found[0], Agent):
+        got = ", ".join(type(one).__name__ for one in found) or "nothing"
+        raise ConfigError(f"--agent {path}: expected an Agent, as FILE.py:NAME, got {got}.")
+    return replace(cast("Agent[Any]", found[0]), store=store)

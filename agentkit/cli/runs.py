@@ -11,6 +11,8 @@ from typing import Any
 import click
 import orjson
 
+from agentkit.cli.stored import with_store
+from agentkit.errors import RunNotFound
 from agentkit.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -31,7 +33,7 @@ from agentkit.events import (
     dump_line,
 )
 from agentkit.messages import plain_text
-from agentkit.store import RunSummary, open_store
+from agentkit.store import RunSummary, Store
 
 _STATES = {
     "run_finished": "finished",
@@ -39,6 +41,7 @@ _STATES = {
     "run_interrupted": "interrupted",
     "run_paused": "paused",
 }
+_NONE = "There are no runs yet. `agentkit demo` makes one, without a key."
 _POLL_SECONDS = 0.3
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -49,19 +52,16 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "-n", "--limit", type=click.IntRange(1), default=20, help="How many.", show_default=True
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
 def list_(*, limit: int, as_json: bool) -> None:
     """List the latest runs, newest first."""
-
-    async def main() -> list[RunSummary]:
-        store = open_store()
-        try:
-            return await store.runs(limit)
-        finally:
-            await store.close()
-
-    for run in _grouped(asyncio.run(main())):
+    found = with_store(lambda store: store.runs(limit))
+    if not found:
+        click.echo(_NONE, err=True)
+    for run in _grouped(found):
         if as_json:
             click.echo(orjson.dumps(run).decode())
             continue
@@ -90,18 +90,26 @@ def _grouped(found: list[RunSummary]) -> list[RunSummary]:
 @click.argument("run_id", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 def show(*, run_id: str, as_json: bool) -> None:
-    """Print the events of RUN, an id or the beginning of one: one line each."""
-    asyncio.run(_follow(run_id, as_json=as_json, follow=False))
+    """Print the events of RUN, one line each.
+
+    RUN is an id or the beginning of one.
+    """
+    with_store(lambda store: _follow(store, run_id, as_json=as_json, follow=False))
 
 
 @runs.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends, or Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True)
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), default=10, help="How many events.", show_default=True
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 def tail(*, run_id: str | None, follow: bool, lines: int, as_json: bool) -> None:
-    """Print the last events of RUN, by default of the latest one, and with -f what comes."""
-    asyncio.run(_follow(run_id, as_json=as_json, follow=follow, lines=lines))
+    """Print the last events of RUN, by default of the latest run.
+
+    With -f what comes is printed, too.
+    """
+    with_store(lambda store: _follow(store, run_id, as_json=as_json, follow=follow, lines=lines))
 
 
 @runs.command("prune")
@@ -116,23 +124,15 @@ def prune_(*, older_than: str | None, keep: int | None, dry_run: bool) -> None:
     if older_than is None and keep is None:
         raise click.UsageError("Say what may go: --older-than 30d, --keep 100, or both.")
     age = _age(older_than) if older_than is not None else None
-
     from agentkit.store import prune
 
-    async def main() -> None:
-        store = open_store()
-        try:
-            pruned = await prune(store, older_than=age, keep=keep or 0, dry_run=dry_run)
-        finally:
-            await store.close()
-        for run in pruned.runs:
-            line = f"{run.run_id}  {run.started_at[:16].replace('T', ' ')}  {run.task[:60]}"
-            click.echo(_printable(line))
-        verb = "would be deleted" if dry_run else "deleted"
-        freed = "" if dry_run else f", {pruned.bytes:,} bytes of blobs freed"
-        click.echo(f"{len(pruned.runs)} runs {verb}{freed}", err=True)
-
-    asyncio.run(main())
+    pruned = with_store(lambda store: prune(store, older_than=age, keep=keep or 0, dry_run=dry_run))
+    for run in pruned.runs:
+        line = f"{run.run_id}  {run.started_at[:16].replace('T', ' ')}  {run.task[:60]}"
+        click.echo(_printable(line))
+    verb = "would be deleted" if dry_run else "deleted"
+    freed = "" if dry_run else f", {pruned.bytes:,} bytes of blobs freed"
+    click.echo(f"{len(pruned.runs)} runs {verb}{freed}", err=True)
 
 
 def _age(text: str) -> timedelta:
@@ -143,29 +143,25 @@ def _age(text: str) -> timedelta:
 
 
 async def _follow(
-    run_id: str | None, *, as_json: bool, follow: bool, lines: int | None = None
+    store: Store, run_id: str | None, *, as_json: bool, follow: bool, lines: int | None = None
 ) -> None:
-    store = open_store()
-    try:
-        if run_id is None:
-            latest = await store.runs(1)
-            if not latest:
-                raise click.UsageError("There are no runs yet.")
-            run_id = latest[0].run_id
-        events = await store.load(run_id)
-        last = events[-1]
-        if lines is not None:
-            events = events[max(0, len(events) - lines) :]
-        while True:
-            for event in events:
-                _print(event, as_json=as_json)
-                last = event
-            if not follow or last.kind in _STATES:
-                return
-            await asyncio.sleep(_POLL_SECONDS)
-            events = await store.load(last.run_id, last.seq)
-    finally:
-        await store.close()
+    if run_id is None:
+        latest = await store.runs(1)
+        if not latest:
+            raise RunNotFound(_NONE)
+        run_id = latest[0].run_id
+    events = await store.load(run_id)
+    last = events[-1]
+    if lines is not None:
+        events = events[max(0, len(events) - lines) :]
+    while True:
+        for event in events:
+            _print(event, as_json=as_json)
+            last = event
+        if not follow or last.kind in _STATES:
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+        events = await store.load(last.run_id, last.seq)
 
 
 def _print(event: Event, *, as_json: bool) -> None:
@@ -183,7 +179,7 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
-def _words(body: Body) -> str:  # noqa: C901, PLR0911 - one line for each kind
+def _words(body: Body) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for each kind
     match body:
         case RunStarted() | RunResumed():
             return f"{body.model} at {body.provider}"
@@ -201,7 +197,9 @@ def _words(body: Body) -> str:  # noqa: C901, PLR0911 - one line for each kind
             return f"{body.name} {'approved' if body.approved else 'denied'} {body.reason}"
         case Noted():
             return f"{body.topic}: {body.text}"
-        case RunPaused() | RunInterrupted():
+        case RunPaused():
+            return f"{body.reason} of {', '.join(body.calls)}"
+        case RunInterrupted():
             return body.reason
         case RunFailed():
             return f"{body.error}: {body.message}"

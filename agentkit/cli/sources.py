@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -60,54 +61,64 @@ def sources(
     return [*found, *(_server(one, elicit) for one in servers)]
 
 
-def named(name: str) -> Sequence[Any]:
-    """Return what one `--tools` names.
+def named(name: str, option: str = "--tools") -> Sequence[Any]:
+    """Return what an option names.
+
+    Args:
+        name: its value.
+        option: what an error calls it.
 
     Raises:
         ConfigError: it is not there, does not take its argument, or is no tool.
     """
+    said = f"{option} {name}"
     short, colon, argument = name.partition(":")
     if short.endswith(".py"):
-        return _picked(_from_file(short, name), argument, name)
+        return _picked(_from_file(short, said), argument, said)
     if colon and short not in plugins.names(plugins.TOOLS):
-        return _picked(_imported(short, name), argument, name)
+        return _picked(_imported(short, said), argument, said)
     factory: Callable[..., Any] = plugins.load(plugins.TOOLS, short)
+    values = [argument] if colon else []
     try:
-        made = factory(argument) if colon else factory()
+        inspect.signature(factory).bind(*values)
     except TypeError as error:
-        wanted = "needs an" if not colon else "takes no such"
-        raise ConfigError(f"--tools {name}: {short!r} {wanted} argument ({error}).") from error
+        how = "without an argument" if colon else f"as {short}:ARGUMENT"
+        raise ConfigError(f"{said}: {error}. Say it {how}.") from None
+    made = factory(*values)
     if not isinstance(made, Toolset):
-        raise ConfigError(f"--tools {name}: {short!r} made {type(made).__name__}, no toolset.")
+        raise ConfigError(f"{said}: {short!r} made {type(made).__name__}, no toolset.")
     return [made]
 
 
-def _picked(module: ModuleType, path: str, name: str) -> Sequence[Any]:
+def _picked(module: ModuleType, path: str, said: str) -> Sequence[Any]:
     """Return what a module holds under a dotted name; without one, all tools made with @tool."""
     if not path:
         held: list[object] = list(vars(module).values())
         tools: list[object] = [one for one in held if isinstance(one, Tool)]
         if not tools:
             raise ConfigError(
-                f"--tools {name}: nothing in it was made with @tool. Name a function: {name}:NAME."
+                f"{said}: nothing in it was made with @tool. Name a function: {said}:NAME."
             )
         return tools
     try:
         found: object = reduce(getattr, path.split("."), module)
     except AttributeError as error:
-        raise ConfigError(f"--tools {name}: {error}.") from None
+        raise ConfigError(f"{said}: {error}.") from None
     if isinstance(found, type):
-        found = found()
+        try:
+            found = found()
+        except Exception as error:
+            raise ConfigError(f"{said}: {type(error).__name__}: {error}.") from error
     if isinstance(found, list | tuple):
         return cast("Sequence[object]", found)
     return [found]
 
 
-def _from_file(path: str, name: str) -> ModuleType:
+def _from_file(path: str, said: str) -> ModuleType:
     """Import a file as Python runs it: with its folder first in the search path."""
     file = Path(path).resolve()
     if not file.is_file():
-        raise ConfigError(f"--tools {name}: there is no file {path}.")
+        raise ConfigError(f"{said}: there is no file {path}.")
     sys.path.insert(0, str(file.parent))
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None
@@ -117,27 +128,27 @@ def _from_file(path: str, name: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise _unimportable(name, error) from error
+        raise _unimportable(said, error) from error
     return module
 
 
-def _imported(path: str, name: str) -> ModuleType:
+def _imported(path: str, said: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-            raise _unimportable(name, error) from error
+            raise _unimportable(said, error) from error
         known = ", ".join(plugins.names(plugins.TOOLS)) or "none are installed"
         raise ConfigError(
-            f"--tools {name}: {path!r} is neither a toolset ({known}) nor a module."
+            f"{said}: {path!r} is neither a toolset ({known}) nor a module."
         ) from None
     except Exception as error:
-        raise _unimportable(name, error) from error
+        raise _unimportable(said, error) from error
 
 
-def _unimportable(name: str, error: Exception) -> ConfigError:
-    return ConfigError(f"--tools {name}: importing it failed with {type(error).__name__}: {error}.")
+def _unimportable(said: str, error: Exception) -> ConfigError:
+    return ConfigError(f"{said}: importing it failed with {type(error).__name__}: {error}.")
 
 
 def _server(text: str, elicit: Elicit | None) -> Any:

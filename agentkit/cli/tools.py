@@ -15,6 +15,7 @@ import orjson
 from agentkit import plugins
 from agentkit.cli.elicit import terminal_elicit
 from agentkit.cli.execute import terminated_like_interrupted
+from agentkit.cli.files import artifacts_option, save
 from agentkit.cli.sources import named, sources, tool_options
 from agentkit.errors import ConfigError
 from agentkit.events import ArtifactRef, Body, Ephemeral, ToolFinished, ToolProgress, ToolStarted
@@ -26,7 +27,7 @@ _FLAGS = ("read_only", "idempotent", "destructive", "open_world")
 
 @click.group()
 def tools() -> None:
-    """List, describe and call tools from the shell, as an agent would.
+    """List, describe and call tools as an agent would.
 
     \b
     agentkit tools list
@@ -43,7 +44,7 @@ def tools() -> None:
 @tool_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each tool.")
 def list_(*, names: tuple[str, ...], servers: tuple[str, ...], as_json: bool) -> None:
-    """List tools: name, what they say of themselves, first line of the description."""
+    """List tools: name, hints, first line of the description."""
 
     async def work() -> None:
         async with _opened(names, servers) as found:
@@ -60,7 +61,7 @@ def list_(*, names: tuple[str, ...], servers: tuple[str, ...], as_json: bool) ->
 @click.argument("name")
 @tool_options
 def describe(*, name: str, names: tuple[str, ...], servers: tuple[str, ...]) -> None:
-    """Print all that the model is told of the tool NAME, and what it says of itself, as JSON."""
+    """Print what the model is told of the tool NAME, as JSON."""
 
     async def work() -> None:
         async with _opened(names, servers) as found:
@@ -75,13 +76,7 @@ def describe(*, name: str, names: tuple[str, ...], servers: tuple[str, ...]) -> 
     "--args", "text", default="", metavar="JSON", help="Arguments; `-` reads stdin, @FILE a file."
 )
 @tool_options
-@click.option(
-    "--artifacts",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("artifacts"),
-    show_default=True,
-    help="Folder for files that the tool makes.",
-)
+@artifacts_option("Folder for files that the tool makes.")
 def call(
     *, name: str, text: str, names: tuple[str, ...], servers: tuple[str, ...], artifacts: Path
 ) -> None:
@@ -113,9 +108,7 @@ async def _call(found: Sequence[Tool], tool: Tool, arguments: str, folder: Path)
                 ended.append(body)
 
     async def keep(artifact: Artifact) -> ArtifactRef:
-        from agentkit.agent.result import save_artifact
-
-        path = await asyncio.to_thread(save_artifact, folder, artifact)
+        path = await asyncio.to_thread(save, artifact, folder)
         click.echo(f"saved {path}", err=True)
         return ArtifactRef(artifact.name, artifact.media_type, "", len(artifact.data))
 
@@ -144,7 +137,7 @@ def _installed() -> list[Any]:
         try:
             found += named(short)
         except ConfigError as error:
-            click.echo(f"left out {short}: {error}", err=True)
+            click.echo(f"left out: {error}", err=True)
     return found
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from pathlib import Path
 
 import click
 
-from agentkit.errors import ConfigError
-from agentkit.store import open_store
+from agentkit.cli.files import write_file
+from agentkit.cli.stored import with_store
 from agentkit.trace import render_page
 
 
@@ -33,37 +31,9 @@ def trace(*, run: str, output: Path | None, opened: bool) -> None:
     agentkit trace 01a2 -o run.html
     agentkit trace 01a2 --open
     """
-    page = asyncio.run(_page(run))
+    page = with_store(lambda store: render_page(store, run))
     path = output or Path(f"run-{run}.html")
-    write_page(path, page)
+    write_file(path, page)
     click.echo(str(path))
     if opened:
         click.launch(str(path.resolve()))
-
-
-async def _page(run: str) -> bytes:
-    store = open_store()
-    try:
-        return await render_page(store, run)
-    finally:
-        await store.close()
-
-
-def write_page(path: Path, page: bytes) -> None:
-    """Write the page whole or not at all: an older one stays until the new one is there.
-
-    Raises:
-        ConfigError: it cannot be written there.
-    """
-    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        try:
-            with draft.open("xb") as file:
-                file.write(page)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"The page cannot be written to {path}: {error.strerror}. Name another file with -o."
-        ) from error

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentkit.context.cache import PrefixBreak
     from agentkit.context.context import Context
+    from agentkit.context.overflow import way_out
     from agentkit.context.policy import (
         POLICIES,
         Clear,
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
         Offload,
         named,
     )
-    from agentkit.context.reader import READ_RESULT, ResultReader
+    from agentkit.context.reader import READ_RESULT, ResultReader, without_reader
     from agentkit.context.summarise import spent_on_summary
     from agentkit.context.transcript import Transcript, fold
     from agentkit.context.upkeep import Upkeep
@@ -35,8 +36,9 @@ else:
         {
             "agentkit.context.cache": "PrefixBreak",
             "agentkit.context.context": "Context",
+            "agentkit.context.overflow": "way_out",
             "agentkit.context.policy": "POLICIES Clear Compact ContextPolicy Files Offload named",
-            "agentkit.context.reader": "READ_RESULT ResultReader",
+            "agentkit.context.reader": "READ_RESULT ResultReader without_reader",
             "agentkit.context.summarise": "spent_on_summary",
             "agentkit.context.transcript": "Transcript fold",
             "agentkit.context.upkeep": "Upkeep",
@@ -68,4 +70,6 @@ __all__ = [
     "fold",
     "named",
     "spent_on_summary",
+    "way_out",
+    "without_reader",
 ]

@@ -53,6 +53,11 @@ class PrefixCheck:
         """Allow the next prompt to differ from this message on: a logged edit says why."""
         del self._messages[index:]
 
+    def forget(self) -> None:
+        """Allow the next prompt to differ everywhere: a logged edit says why."""
+        self._tools = None
+        self._messages.clear()
+
     def check(
         self, tools: bytes, messages: Sequence[bytes], untouched: int = 0
     ) -> PrefixBreak | None:
@@ -83,11 +88,12 @@ class CacheWatch:
     not changed, "edit_cost" for the first call after an edit, beside what was predicted.
     """
 
-    __slots__ = ("_edit", "_expected", "_reports", "_spent", "_whole")
+    __slots__ = ("_cold", "_edit", "_expected", "_reports", "_spent", "_whole")
 
     def __init__(self) -> None:
         self._expected = 0
         self._whole = 0
+        self._cold = False
         self._reports = False
         self._edit: Cleared | Compacted | None = None
         self._spent = 0.0
@@ -101,9 +107,14 @@ class CacheWatch:
         """Take what a request for a summary cost; it belongs to the next compaction."""
         self._spent += cost_usd or 0.0
 
-    def lost(self) -> None:
-        """Expect nothing: the tools, the instructions or the model changed."""
+    def lost(self, *, cold: bool = True) -> None:
+        """Expect nothing: the tools, the instructions or the model changed.
+
+        Args:
+            cold: whether this is sure; then an edit is not charged with it.
+        """
         self._expected = 0
+        self._cold = cold
 
     def notes(self, usage: Usage, price: Price | None) -> list[Noted]:
         """Return what to note of a reply with this usage."""
@@ -117,13 +128,14 @@ class CacheWatch:
 
     def reply(self, usage: Usage) -> None:
         """Take a reply's usage: what it sent is in the cache now."""
-        self._edit, self._spent = None, 0.0
+        self._edit, self._spent, self._cold = None, 0.0, False
         self._reports = self._reports or usage.cached > 0
         self._whole = self._expected = usage.input
 
     def _realised(self, body: Cleared | Compacted, usage: Usage, price: Price | None) -> Noted:
         # Without the edit, all of the prompt before it would have been cached.
-        uncached = max(min(self._whole, usage.input) - usage.cached, 0)
+        whole = 0 if self._cold else min(self._whole, usage.input)
+        uncached = max(whole - usage.cached, 0)
         data: dict[str, Any] = {
             "edit": body.kind,
             "reason": body.reason,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.context.offload import SHORT, opening
 from agentkit.context.policy import Clear
+from agentkit.context.prices import price_ratio
 from agentkit.context.view import ClearResults, ResultView, View
 from agentkit.events import Cleared
 
@@ -20,18 +21,15 @@ if TYPE_CHECKING:
     from agentkit.context.context import Context
     from agentkit.model import Price
 
-PRICE_RATIO = 5.0
-"""Input price over cached price where the model's price is unknown; that of GLM-5."""
 PLACEHOLDER = 40
 """Tokens that a placeholder weighs, about."""
 
 
 def pays_after(removed: int, rewritten: int, price: Price | None) -> float:
     """Return the turns after which an edit has paid for itself; infinity when it never does."""
-    ratio = price.input / price.cached if price and price.cached else PRICE_RATIO
-    if price and not price.input:
-        ratio = PRICE_RATIO  # a free model: act as if it cost what its siblings cost
-    return rewritten / removed * (ratio - 1) if removed > 0 else math.inf
+    if removed <= 0:
+        return math.inf
+    return rewritten / removed * (price_ratio(price) - 1)
 
 
 def propose_clear(view: View, policy: Clear) -> ClearResults | None:
@@ -44,16 +42,19 @@ def propose_clear(view: View, policy: Clear) -> ClearResults | None:
         return None
     sizes = view.sizes
     after = sum(sizes[candidates[0].index :])
+    before = sum(sizes) - after if view.is_joining else 0
     start: int | None = None
     removed = [max(one.tokens - PLACEHOLDER, 0) for one in candidates]
     gain = sum(removed)
     position = candidates[0].index
     for at, one in enumerate(candidates):
-        after -= sum(sizes[position : one.index])
+        passed = sum(sizes[position : one.index])
+        after -= passed
+        before += passed if view.is_joining else 0
         position = one.index
         if gain < (policy.cold_least if view.cold else policy.least):
             break
-        turns = pays_after(gain, after - gain, view.price)
+        turns = pays_after(gain, before + after - gain, view.price)
         if turns <= policy.pays_within:
             start = at
             break
@@ -63,6 +64,12 @@ def propose_clear(view: View, policy: Clear) -> ClearResults | None:
     if start is None:
         return None
     return ClearResults(_ids(candidates[start:]), "break_even", policy.thinking)
+
+
+def propose_clear_after(cut: int, view: View, policy: Clear | None) -> ClearResults | None:
+    """Return what may be cleared at or after the message at `cut`, whatever it saves."""
+    found = [one for one in _candidates(view.results, policy) if one.index >= cut] if policy else []
+    return ClearResults(_ids(found), "compaction") if found else None
 
 
 def cleared(
@@ -79,7 +86,7 @@ def cleared(
     chosen = [results[call] for call in edit.call_ids if call in results]
     if not chosen:
         return None
-    calls, readable = context.ledger.calls, bool(context.tools)
+    calls, readable = context.ledger.calls, context.is_readable
     texts: dict[str, str] = {}
     handles: dict[str, str] = {}
     for one in chosen:
@@ -91,7 +98,8 @@ def cleared(
     sizes = context.sizes()
     left = sum(context.estimate.of(len(text.encode(errors="replace"))) for text in texts.values())
     removed = max(sum(one.tokens for one in chosen) - left, 0)
-    rewritten = max(sum(sizes[min(one.index for one in chosen) :]) - removed, 0)
+    first = 0 if context.is_joining else min(one.index for one in chosen)
+    rewritten = max(sum(sizes[first:]) - removed, 0)
     turns = pays_after(removed, rewritten, context.price)
     return Cleared(
         results=texts,

@@ -7,22 +7,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentkit.context.ledger import Ledger, Said
+from agentkit.context.ledger import USER_MESSAGES, Ledger, Said
 from agentkit.context.offload import SHORT, opening
-from agentkit.context.policy import Compact
+from agentkit.context.policy import Compact, Mode
+from agentkit.context.prices import paid
 from agentkit.context.summary import render
+from agentkit.events import Compacted
 from agentkit.messages import Content, Message, ToolOutput, User, plain_text
 from agentkit.model import Price
 
 if TYPE_CHECKING:
     from agentkit.context.context import Context
 
-GLM5 = Price(1.0, 0.2, 3.2)
-"""Prices that decide where a model's own are unknown or zero: GLM-5's (docs.z.ai pricing)."""
 
 _VERBATIM = 500  # tokens up to which a message of the user is kept whole in the ledger
 _SAID = 6_000  # tokens of all of them together; older ones beyond are shown by their first lines
+_GOAL = 2_000  # tokens up to which the first message is kept whole, whatever the others take
 _FIRST = 200  # characters of a long message that are shown
+_PARTS = 40  # messages that are shown by their first words, the newest; the rest are counted
 _RESULTS = 30  # old results that are named
 _FILES = 60  # files that are named, the newest
 
@@ -50,9 +52,7 @@ def threshold(
     hard = hard_stop(policy, window)
     if policy.at is not None:
         return min(policy.at, hard)
-    best = base + math.sqrt(
-        2 * growth * (base + _cost(price, policy) / (_paid(price).cached / 1e6))
-    )
+    best = base + math.sqrt(2 * growth * (base + _cost(price, policy) / (paid(price).cached / 1e6)))
     least = max(policy.floor, round(base * 1.25))
     return min(max(min(round(best), policy.cap), least), hard)
 
@@ -67,18 +67,14 @@ def compaction_pays_after(removed: int, price: Price | None, policy: Compact) ->
     if removed <= 0:
         return None
     cost = _cost(price, policy) - policy.damage_usd
-    return round(cost / (removed * _paid(price).cached / 1e6), 2)
-
-
-def _paid(price: Price | None) -> Price:
-    return price if price and price.cached and price.output else GLM5
+    return round(cost / (removed * paid(price).cached / 1e6), 2)
 
 
 def _cost(price: Price | None, policy: Compact) -> float:
-    paid = _paid(price)
+    own = paid(price)
     summary = policy.summary if policy.mode in {"summary", "fresh"} else 0
-    again = (summary + policy.tail) * (paid.input - paid.cached)
-    return (summary * paid.output + again) / 1e6 + policy.damage_usd
+    again = (summary + policy.tail) * (own.input - own.cached)
+    return (summary * own.output + again) / 1e6 + policy.damage_usd
 
 
 def find_cut(messages: Sequence[Message], sizes: Sequence[int], tail: int) -> int | None:
@@ -139,7 +135,52 @@ def compose(context: Context, cut: int, summary: Mapping[str, str]) -> Composed:
     parts += _results(context, cut)
     if summary:
         parts += ["", "## Summary, written by you", render(summary)]
-    return Composed("\n".join(parts), user, tuple(pinned))
+    content = "\n".join(parts) if len(parts) > 1 else ""  # a message shown in part left nothing out
+    return Composed(content, user, tuple(pinned))
+
+
+def compacted(
+    context: Context,
+    policy: Compact,
+    cut: int,
+    summary: Mapping[str, str],
+    *,
+    reason: str,
+    mode: Mode,
+    freed: int = 0,
+) -> Compacted:
+    """Return the event that replaces what stands before the message at `cut`.
+
+    Args:
+        context: of the run.
+        policy: what it cost is reckoned by.
+        cut: index of the first message that stays.
+        summary: the items of the summary; of mode "fresh" its text as the item "s1".
+        reason: why, in a word.
+        mode: what is left.
+        freed: tokens of old results in the tail that are cleared with it.
+    """
+    composed = compose(context, cut, summary)
+    content = composed.content
+    if mode in {"fresh", "drop"}:
+        content = "Summary of the work so far:\n" + summary["s1"] if mode == "fresh" else ""
+        summary = {}
+    sizes = context.sizes()
+    head = context.estimate.of(len(content.encode(errors="replace")))
+    if composed.user is not None:
+        head += context.estimate.of(len(plain_text(composed.user).encode(errors="replace")))
+    removed = sum(sizes[1:cut]) - head
+    return Compacted(
+        cut=cut,
+        content=content,
+        user=composed.user,
+        summary=summary,
+        reason=reason,
+        mode=mode,
+        removed=removed,
+        rewritten=head + sum(sizes[cut:]) - freed + (sizes[0] if context.is_joining else 0),
+        pays_after=compaction_pays_after(removed, context.price, policy),
+    )
 
 
 def _current(messages: Sequence[Message], cut: int) -> Content | None:
@@ -153,23 +194,39 @@ def _current(messages: Sequence[Message], cut: int) -> Content | None:
 
 
 def _said(context: Context, older: Sequence[Said], pinned: list[str]) -> list[str]:
+    """Show the goal and the newest messages whole, others by their first words, all findable."""
     if not older:
         return []
-    lines = ["", "## What the user said before, oldest first"]
-    texts: list[str] = []
+    sizes = [context.estimate.of(len(said.text.encode(errors="replace"))) for said in older]
+    whole = {0} if sizes[0] <= _GOAL else set[int]()
     room = _SAID
-    for said in reversed(older):
-        tokens = context.estimate.of(len(said.text.encode(errors="replace")))
-        if tokens <= min(_VERBATIM, room):
-            room -= tokens
+    for at in range(len(older) - 1, 0, -1):
+        if sizes[at] <= min(_VERBATIM, room):
+            room -= sizes[at]
+            whole.add(at)
+    parts = [at for at in range(len(older)) if at not in whole]
+    named = {*parts[:1], *parts[-_PARTS:]} if parts[:1] == [0] else set(parts[-_PARTS:])
+    lines: list[str] = []
+    passed = [older[at] for at in parts if at not in named]
+    for at, said in enumerate(older):
+        if at in whole:
             pinned.append(said.text)
-            texts.append(f"- (turn {said.turn}) {said.text}")
-        else:
-            readable = bool(context.tools)
-            how = opening(said.sha256[:SHORT] if readable else said.sha256, readable=readable)
-            first = " ".join(said.text[:_FIRST].split())
-            texts.append(f"- (turn {said.turn}, about {tokens:,} tokens, {how}) {first}...")
-    return [*lines, *reversed(texts)]
+            lines.append(f"- (turn {said.turn}) {said.text}")
+        elif at in named:
+            how = _opened(context, said.sha256)
+            first = " ".join(said.text[: _FIRST if sizes[at] > _VERBATIM or not at else 80].split())
+            lines.append(f"- (turn {said.turn}, about {sizes[at]:,} tokens, {how}) {first}...")
+        elif passed and said is passed[-1]:
+            how = _opened(context, USER_MESSAGES) if context.is_readable else "kept in the log"
+            turns = f"turns {passed[0].turn} to {said.turn}"
+            lines.append(f"- ({turns}) {len(passed)} messages that are not shown; {how}")
+    return ["", "## What the user said before, oldest first", *lines]
+
+
+def _opened(context: Context, handle: str) -> str:
+    readable = context.is_readable
+    short = handle if handle == USER_MESSAGES or not readable else handle[:SHORT]
+    return opening(short, readable=readable)
 
 
 def _constraints(parts: list[str], latest: Sequence[Said], older: Sequence[Said]) -> list[str]:
@@ -214,7 +271,7 @@ def _state(ledger: Ledger) -> list[str]:
 
 def _results(context: Context, cut: int) -> list[str]:
     """Name the newest of the results that go, so that they can be opened again."""
-    if not context.tools:
+    if not context.is_readable:
         return []
     stay = {one.call_id for one in context.messages[cut:] if isinstance(one, ToolOutput)}
     calls = context.ledger.calls

@@ -193,6 +193,8 @@ def _gather_note(body: Noted, pending: Turn, turns: list[Turn]) -> None:
             pending.overflows += 1
         case "cold_cache" if turns:
             turns[-1].cold = body.text
+        case "failover" if turns:
+            pending.cold = f"failover: {body.text}" if body.data["cold"] else ""
         case "edit_cost" if turns and turns[-1].edits:
             last = turns[-1].edits[-1]
             turns[-1].edits[-1] = EditRow(

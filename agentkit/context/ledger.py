@@ -1,6 +1,8 @@
 """The ledger: what a run must never forget, kept by code from the log and never summarised.
 
 The user's words, constraints, approvals, the plan, files, artifacts, and where large texts lie.
+Running processes stand in no ledger because there are none: what a call of ours leaves running is
+killed at its end, and its result says so.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ from agentkit.events import (
     UserMessage,
 )
 from agentkit.messages import plain_text
+
+USER_MESSAGES = "user_messages"
+"""The handle under which `read_result` shows all that the user said."""
 
 _ARGUMENT = 60  # characters of a call's argument that the ledger repeats
 _WORTH = 400  # bytes from which a text is worth a handle
@@ -110,6 +115,7 @@ class Ledger:
         cleared: calls whose result has only a placeholder left.
         handles: what `read_result` may open, by sha256: "" for a blob, else the id of the call
             whose result stands in the log, or the seat of a message in `said` as "user:3".
+        previews: by sha256 of a result that is shown in part, whether it was opened since.
         summary: the items of the summary that stands in the prompt.
     """
 
@@ -127,6 +133,7 @@ class Ledger:
         self.standing: dict[str, str] = {}
         self.cleared: set[str] = set()
         self.handles: dict[str, str] = {}
+        self.previews: dict[str, bool] = {}
         self.summary: Mapping[str, str] = {}
 
     def apply(self, body: Body) -> None:
@@ -140,8 +147,10 @@ class Ledger:
                 self.turn += 1
             case UserMessage(content=content):
                 self._say(plain_text(content))
-            case Offloaded(call_id=call_id, handle=handle, size=size):
+            case Offloaded(call_id=call_id, handle=handle, size=size, same_as=same):
                 self.handles[handle] = ""
+                if call_id and not same:
+                    self.previews.setdefault(handle, False)
                 self._offloaded[call_id] = (handle, size)
             case Cleared(results=results):
                 self.cleared.update(results)
@@ -167,6 +176,10 @@ class Ledger:
         arguments = body.arguments
         if body.name == "update_plan":
             self.plan = _plan(arguments)
+        elif body.name == "read_result":
+            wanted = str(arguments.get("handle", ""))
+            opened = [one for one in self.previews if wanted and one.startswith(wanted)]
+            self.previews.update(dict.fromkeys(opened, True))
         path = self.path_of(arguments)
         words = body.name.lower()
         writes = path is not None and any(word in words for word in self._files.writes)

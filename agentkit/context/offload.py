@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from agentkit.context.context import Context
 from agentkit.context.policy import Offload
+from agentkit.context.prices import price_ratio
 from agentkit.events import Body, Offloaded, ToolFinished, ToolStarted, UserMessage
 from agentkit.messages import plain_text
 
@@ -25,6 +26,8 @@ _HEAD, _MATCHES = 0.5, 0.25  # shares of a preview; the rest is its tail
 _LONGEST_LINE = 400  # characters of one line in a preview
 _WINDOW = 0.5  # share of the window that one message of the user may fill
 _LONGEST_ROW = 2_000  # characters of a line before it counts as two
+_STANDS = 15  # turns that a result stands before it is cleared, about
+_PRIOR, _WEIGHT = 0.75, 4  # share of previews that are opened, before a run has shown its own
 _WORD = re.compile(r"[^\W\d_][\w.-]{3,}")
 _TROUBLE = ("error", "exception", "traceback", "failed", "fatal", "warning")
 
@@ -59,6 +62,9 @@ async def ingest(context: Context, bodies: Sequence[Body], put: PutBlob) -> list
 async def _result(
     context: Context, policy: Offload, body: ToolFinished, start: ToolStarted | None, put: PutBlob
 ) -> list[Body]:
+    if policy.logged is not None:
+        note = policy.logged.get(body.call_id)
+        return [note, body] if note else [body]
     if len(body.content) < policy.unchanged:  # no text of so few characters has more tokens
         return [body]
     data = body.content.encode(errors="replace")
@@ -69,7 +75,7 @@ async def _result(
         if earlier := context.ledger.standing.get(handle):
             await put(data)
             said = f"[unchanged: the same as the result of an earlier {body.name}, which still "
-            said += f"stands above; see {opening(handle, readable=bool(context.tools))}]"
+            said += f"stands above; its handle is {handle[:SHORT]}]"
             note = Offloaded(
                 call_id=body.call_id, handle=handle, size=len(data), tokens=tokens, same_as=earlier
             )
@@ -77,15 +83,30 @@ async def _result(
     limit = policy.limit if body.status == "ok" else policy.error_limit
     if body.name in policy.paged:
         limit = max(limit, policy.paged_limit)
-    if tokens <= limit:
+    if tokens <= limit or not _pays(context, policy, tokens):
         return [body]
     handle = await put(data)
     known = context.ledger.calls.get(body.call_id)
     given = " ".join(map(str, start.arguments.values())) if start else known and known.arguments
-    shown = Shown(body.content, handle, tokens, readable=bool(context.tools))
+    shown = Shown(body.content, handle, tokens, readable=context.is_readable)
     content = shown.preview(round(policy.preview * context.estimate.ratio), given or "")
     note = Offloaded(call_id=body.call_id, handle=handle, size=len(data), tokens=tokens)
     return [note, replace(body, content=content)]
+
+
+def _pays(context: Context, policy: Offload, tokens: int) -> bool:
+    """Say whether a preview is expected to cost less than the whole result.
+
+    A preview saves tokens in this prompt and, at the cached price, in those to come. One that is
+    opened costs a turn more, and so the whole prompt once more, and the page that it shows. The
+    first of a run makes the prompt lose its cache, since `read_result` joins the tools.
+    """
+    weight = price_ratio(context.price) + _STANDS
+    shown = context.ledger.previews
+    rate = (_PRIOR * _WEIGHT + sum(shown.values())) / (_WEIGHT + len(shown))
+    again = context.tokens + min(tokens, policy.page) * weight
+    joins = context.tokens * (price_ratio(context.price) - 1) if context.is_joining else 0.0
+    return (tokens - policy.preview) * weight > rate * again + joins
 
 
 async def _message(
@@ -95,10 +116,10 @@ async def _message(
     data = text.encode(errors="replace")
     tokens = context.estimate.of(len(data))
     limit = min(policy.user_limit, round(context.window * _WINDOW) if context.window else 10**9)
-    if tokens <= limit or not context.tools or not isinstance(body.content, str):
+    if tokens <= limit or not context.is_readable or not isinstance(body.content, str):
         return [body]  # without `read_result` a part would be all that the model ever sees
     handle = await put(data)
-    shown = Shown(text, handle, tokens, readable=bool(context.tools), what="message of the user")
+    shown = Shown(text, handle, tokens, readable=context.is_readable, what="message of the user")
     size = round(policy.preview * 4 * context.estimate.ratio)
     note = Offloaded(
         call_id="", handle=handle, size=len(data), tokens=tokens, preview=shown.preview(size)

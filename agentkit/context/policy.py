@@ -15,6 +15,7 @@ from agentkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from agentkit.context.view import Edit, View
+    from agentkit.events import Offloaded
 
 Propose = Callable[["View"], Sequence["Edit"]]
 """A policy of one's own: sees the context before each request and proposes edits."""
@@ -37,7 +38,9 @@ class Offload:
     """When a text is kept in a blob and shown in part only. All sizes are tokens.
 
     Attributes:
-        limit: a larger tool result is offloaded. Default 1,500.
+        limit: a larger tool result is offloaded, if a preview is expected to cost less: that
+            depends on its size, the prompt's, the prices, and how many previews the run opened.
+            Default 1,500.
         preview: what is shown of it. Default 500.
         error_limit: results with a status other than "ok" stay whole up to here. Default 4,000.
         page: what `read_result` shows at once. Default 4,000.
@@ -48,6 +51,8 @@ class Offload:
         paged: tools that bound their own results, which stay whole up to `paged_limit`.
         paged_limit: default 10,000.
         keep_characters: a longer result loses its middle before it is offloaded. Default 4,000,000.
+        logged: for replays: by call id, what a log says was offloaded. Where set, results are
+            taken as the log shows them and nothing else decides.
     """
 
     limit: int = 1_500
@@ -61,6 +66,7 @@ class Offload:
     )
     paged_limit: int = 10_000
     keep_characters: int = 4_000_000
+    logged: Mapping[str, Offloaded] | None = None
 
     def __post_init__(self) -> None:
         _positive(self, "limit", "preview", "error_limit", "page", "user_limit", "unchanged")
@@ -74,8 +80,8 @@ class Clear:
         keep: the newest results that stay. Default 8.
         keep_rounds: where set, what stays is all results of the last so many replies with calls.
         least: an edit removes at least so much. Default 12,000.
-        pays_within: turns in which an edit must pay for itself. Default 4: up to 6 pays too, but
-            costs as much and keeps a percent less of the prompts cached (see the replay bench).
+        pays_within: turns in which an edit must pay for itself. Default 3: up to 6 pays too, but
+            costs as much and keeps less of the prompts cached (see the replay bench).
         cold_least: what an edit removes at least when the cache is cold and it costs nothing.
         smallest: smaller results are left alone, since their placeholder weighs as much.
         thinking: whether the thinking before the newest cleared result goes too. Default False.
@@ -84,7 +90,7 @@ class Clear:
     keep: int = 8
     keep_rounds: int | None = None
     least: int = 12_000
-    pays_within: float = 4.0
+    pays_within: float = 3.0
     cold_least: int = 2_000
     smallest: int = 150
     thinking: bool = False
@@ -102,7 +108,7 @@ class Compact:
     Attributes:
         mode: what is left; see `Mode`.
         at: a fixed threshold; by default the cheapest one, from growth and prices.
-        tail: what stays verbatim. Default 16,000.
+        tail: what stays verbatim, old results left out. Default 12,000.
         summary: what the summary may hold. Default 3,500.
         damage_usd: what one compaction is expected to cost in redone work. Default 0.30.
         cap: the threshold's upper bound. Default 100,000: GLM-5's accuracy falls beyond.
@@ -113,7 +119,7 @@ class Compact:
 
     mode: Mode = "summary"
     at: int | None = None
-    tail: int = 16_000
+    tail: int = 12_000
     summary: int = 3_500
     damage_usd: float = 0.30
     cap: int = 100_000
@@ -171,6 +177,11 @@ class ContextPolicy:
     files: Files = field(default_factory=Files)
     workspace: Path | None = None
 
+    @property
+    def edits(self) -> bool:
+        """Whether anything may leave the prompt."""
+        return any((self.offload, self.clear, self.compact, self.propose))
+
 
 POLICIES: Mapping[str, ContextPolicy] = MappingProxyType(
     {
@@ -185,7 +196,7 @@ POLICIES: Mapping[str, ContextPolicy] = MappingProxyType(
         # discard to the ledger; in batches, where that pays.
         "research": ContextPolicy(
             offload=Offload(limit=6_000, preview=1_500),
-            clear=Clear(keep_rounds=5, least=8_000),
+            clear=Clear(keep_rounds=5, least=8_000, pays_within=4.0),
             compact=Compact(mode="ledger", tail=12_000, damage_usd=0.0),
         ),
         "unmanaged": ContextPolicy(offload=None, clear=None, compact=None),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Sequence
 
-from agentkit.context.ledger import Ledger
+import orjson
+
+from agentkit.context.ledger import USER_MESSAGES, Ledger
 from agentkit.context.offload import rows
 from agentkit.context.policy import Offload
 from agentkit.errors import StoreError
 from agentkit.events import Event, ToolFinished
-from agentkit.store import Store
-from agentkit.tool import Tool, ToolError, as_tool
+from agentkit.store import MemoryStore, Store
+from agentkit.tool import Tool, ToolError, as_tool, definitions
+from agentkit.tool.grep import InvalidPattern, grep
 
 READ_RESULT = "read_result"
 """Name of the tool."""
@@ -18,6 +23,21 @@ READ_RESULT = "read_result"
 _BYTES_PER_TOKEN = 3.6
 _SHORTEST = 8  # hex digits by which a handle may be named
 _AROUND = 1  # lines shown before and after a line that matches
+_SECONDS = 2.0  # that a regular expression may take
+_PLAIN = re.compile(r"[^\\^$?*+()\[\]{}]*")  # a full stop is taken for itself, as in main.py
+
+
+def without_reader(listed: bytes) -> bytes:
+    """Return a tool list as a run sends it until an edit first needs `read_result`.
+
+    Args:
+        listed: canonical JSON of the tools; a tool of this name that is not ours stays.
+    """
+    if not listed:
+        return listed
+    (own,) = orjson.loads(definitions([ResultReader(MemoryStore(), Offload()).tool()]))
+    rest = [one for one in orjson.loads(listed) if one != own]
+    return orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)
 
 
 class ResultReader:
@@ -49,17 +69,20 @@ class ResultReader:
         Args:
             handle: as shown.
             lines: such as "120-180".
-            pattern: plain words to find; "|" separates alternatives.
+            pattern: a word or regular expression.
         """
         text = await self._open(handle)
         found = rows(text) or [""]
         if pattern.strip():
-            return self._matching(found, pattern)
+            hits, whole = await asyncio.to_thread(_matches, found, pattern)
+            return self._matching(found, pattern, hits, whole=whole)
         first, last = _range(lines, len(found))
         return self._page(found, first, last)
 
     async def _open(self, handle: str) -> str:
         wanted = handle.strip().strip("\"'").lower().removeprefix("sha256").strip(" :")
+        if wanted == USER_MESSAGES:
+            return "\n\n".join(f"(turn {one.turn}) {one.text}" for one in self._ledger.said)
         found = [one for one in self._ledger.handles if one.startswith(wanted)]
         if len(wanted) < _SHORTEST or len(found) != 1:
             known = "No text" if not found else f"{len(found)} texts"
@@ -108,14 +131,16 @@ class ResultReader:
         more = "" if end >= last else f'; go on with lines="{end + 1}-{last}"'
         return "\n".join([f"[lines {first}-{end} of {len(lines)}{more}]", *shown])
 
-    def _matching(self, lines: list[str], pattern: str) -> str:
-        words = [word.strip().lower() for word in pattern.split("|") if word.strip()]
-        hits = [at for at, row in enumerate(lines) if any(word in row.lower() for word in words)]
+    def _matching(self, lines: list[str], pattern: str, hits: list[int], *, whole: bool) -> str:
         if not hits:
+            why = "" if whole else f" as far as {_SECONDS:g} seconds of matching went"
             raise ToolError(
-                f"None of its {len(lines)} lines holds {pattern[:100]!r}. Look for a shorter word, "
-                "or read it by lines."
+                f"None of its {len(lines)} lines holds {pattern[:100]!r}{why}. Look for a shorter "
+                "word, or read it by lines."
             )
+        head = f"[{len(hits)} lines match]"
+        if not whole:
+            head = f"[{len(hits)} lines match; stopped after {_SECONDS:g} seconds, try a word]"
         room = self._room
         shown: list[str] = []
         done = -1
@@ -125,10 +150,28 @@ class ResultReader:
                 room -= len(line.encode(errors="replace")) + 1
                 if room < 0 and shown:
                     left = f"[{len(hits) - count} more matching lines from line {hit + 1} on]"
-                    return "\n".join([f"[{len(hits)} lines match]", *shown, left])
+                    return "\n".join([head, *shown, left])
                 shown.append(line)
                 done = at
-        return "\n".join([f"[{len(hits)} lines match]", *shown])
+        return "\n".join([head, *shown])
+
+
+def _matches(lines: list[str], pattern: str) -> tuple[list[int], bool]:
+    """Return the indexes of the lines that match, and whether all of them were looked at.
+
+    What is no regular expression, or matches nowhere as one, is looked for as words.
+    """
+    if not _PLAIN.fullmatch(pattern):
+        try:
+            found = grep([("", "\n".join(lines))], f"(?i){pattern}", len(lines), _SECONDS)
+        except InvalidPattern:
+            pass
+        else:
+            if found.found or found.timed_out:
+                return [match.line - 1 for match in found.found], not found.timed_out
+    words = [word.strip().lower() for word in pattern.split("|") if word.strip()]
+    low = [line.lower() for line in lines]
+    return [at for at, line in enumerate(low) if any(word in line for word in words)], True
 
 
 def _range(lines: str, total: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 from agentkit.context.compact import Composed, compose
 from agentkit.context.context import SUMMARY, Context, Snapshot
 from agentkit.context.policy import Compact
-from agentkit.context.summary import instruction, parse, patched
+from agentkit.context.summary import instruction, parse, patched, render
 from agentkit.errors import EmptyReply, ModelError, PromptTooLong
 from agentkit.events import Noted
 from agentkit.messages import Assistant, Message, System, User, plain_text
@@ -54,12 +54,14 @@ async def summarise(
         snapshot: the prompt at a moment when no call was open.
     """
     before = dict(context.ledger.summary)
-    replaced = sum(context.sizes()[1:cut])
+    standing = context.estimate.of(len(render(before).encode(errors="replace")))
+    replaced = sum(context.sizes()[1:cut]) - _kept(context, cut)
     archive = "\n".join(map(_text, snapshot.messages))
     notes: list[Noted] = []
     wrong: list[str] = []
     for _ in range(ATTEMPTS):
-        request = context.aside(snapshot, instruction(before, policy.summary, wrong))
+        asked = instruction(before, policy.summary, standing, wrong)
+        request = context.aside(snapshot, asked)
         bound = policy.summary * (1 + _THINKING)
         try:
             reply = await model.ask(replace(request, max_tokens=bound))
@@ -69,7 +71,8 @@ async def summarise(
                 break
             wrong = ["it was empty"] if isinstance(error, EmptyReply) else wrong
             continue
-        items = patched(before, parse(reply.message.content))
+        said = context.masked(reply.message.content)
+        items = patched(before, parse(said))
         wrong = _wrong(reply, items, context, policy, archive, replaced)
         if not wrong:
             composed = compose(context, cut, items)
@@ -96,7 +99,7 @@ async def summarise_fresh(
         reply = await model.ask(request)
     except ModelError as error:
         return "", (_failed(error),)
-    return reply.message.content, (_note(reply, []),)
+    return context.masked(reply.message.content), (_note(reply, []),)
 
 
 def spent_on_summary(body: object) -> tuple[Usage, float | None] | None:
@@ -134,6 +137,13 @@ def _wrong(
         budget=policy.summary,
         replaced=replaced,
     )
+
+
+def _kept(context: Context, cut: int) -> int:
+    """Return the tokens of what stands in the cut part's place whatever the summary says."""
+    bare = compose(context, cut, {})
+    text = bare.content if bare.user is None else bare.content + plain_text(bare.user)
+    return context.estimate.of(len(text.encode(errors="replace")))
 
 
 def _lost(composed: Composed, snapshot: Snapshot, cut: int) -> list[str]:

@@ -37,7 +37,7 @@ line:
 Sections:
 {sections}
 State only what stands above; copy paths, names, figures and handles exactly. Write in the language
-of the user. All items together have at most about {budget:,} tokens."""
+of the user. All items together have at most about {budget:,} tokens{standing}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +120,23 @@ def render(summary: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def instruction(summary: Mapping[str, str], budget: int, problems: Sequence[str] = ()) -> str:
+def instruction(
+    summary: Mapping[str, str], budget: int, standing: int, problems: Sequence[str] = ()
+) -> str:
     """Return what the model is told to write.
 
     Args:
         summary: what stands now.
         budget: tokens that the summary may hold.
+        standing: tokens that it has now.
         problems: what was wrong with the last attempt.
     """
     sections = "\n".join(f"- {name}: {what}" for name, what in SECTIONS.items())
     text = _INSTRUCTION.format(
-        none="" if summary else " (there is none yet)", sections=sections, budget=budget
+        none="" if summary else " (there is none yet)",
+        sections=sections,
+        budget=budget,
+        standing=f"; those that stand have about {standing:,}" if summary else "",
     )
     if problems:
         wrong = "\n".join(f"- {problem}" for problem in problems)

@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agentkit.context.clear import cleared, propose_clear
+from agentkit.context.clear import cleared, propose_clear, propose_clear_after
 from agentkit.context.compact import (
     border,
-    compaction_pays_after,
-    compose,
+    compacted,
     find_cut,
     hard_stop,
     threshold,
 )
-from agentkit.context.context import Context
-from agentkit.context.offload import Shown, ingest
+from agentkit.context.context import FAILOVER, Context
+from agentkit.context.offload import ingest
+from agentkit.context.overflow import clipped, large_message, shown_in_part
 from agentkit.context.policy import Clear, Compact, Mode
 from agentkit.context.summarise import Summary, summarise, summarise_fresh
 from agentkit.context.view import ClearResults, View
 from agentkit.events import Body, Cleared, Compacted, Event, Noted, Replied, now
 from agentkit.log import warn
-from agentkit.messages import ToolOutput, plain_text
 from agentkit.model import Model
 from agentkit.store import Store
 
@@ -37,7 +36,9 @@ Append = Callable[[Sequence[Body]], Awaitable[None]]
 _STEP = 1_000  # tokens that the prompt grows between two looks for something to clear
 _LEDGER = 1_500  # tokens that a ledger weighs, about
 _LEAST = 4_000  # tokens that a compaction removes at least, beyond what it puts in their place
+_WORTH = 100  # tokens that any compaction removes at least; sizes are estimates
 _AGAIN = 1.2  # growth of the prompt after which a summary that failed is tried again
+_FAILURES = 2  # summaries that failed, each after two attempts, before the ledger stands alone
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class _Job:
 
     cut: int
     task: asyncio.Task[Summary]
+    is_logged: bool = False  # whether the log says already what it cost
 
 
 class Upkeep:
@@ -65,6 +67,7 @@ class Upkeep:
         self._job: _Job | None = None
         self._looked = 0
         self._failed_at = 0
+        self._failures = 0
 
     async def ingest(self, bodies: Sequence[Body]) -> list[Body]:
         """Return the events to log in place of these, large texts offloaded."""
@@ -96,10 +99,34 @@ class Upkeep:
         if policy.compact:
             await self._compact(append, policy.compact, left_usd)
 
+    async def asks(self, append: Append, log: Sequence[Event], place: int, name: str) -> bool:
+        """Take note of which model is asked now; return whether the prompt has changed for it.
+
+        Where another one answered last, its cache has nothing of this prompt, or what it had is
+        old: results are cleared that it would have to be sent anew.
+
+        Args:
+            append: logs events.
+            log: of the run, to be read only.
+            place: 0 for the run's model, from 1 for its fallbacks.
+            name: of the model.
+        """
+        context = self._context
+        if place == context.asked:
+            return False
+        cold = place != context.answered
+        text = f"{name} is asked, which did not answer last" if cold else f"{name} is asked again"
+        data = {"place": place, "model": name, "cold": cold}
+        await append([Noted(topic=FAILOVER, text=text, data=data)])
+        if not cold or self._policy.propose or self._job is not None:
+            return False
+        return await self._clear(append, log, FAILOVER)
+
     async def overflow(self, append: Append, log: Sequence[Event], error: Exception) -> bool:
         """Shorten a prompt that the provider found too long; return whether there was a way.
 
-        Old results go, new large ones are clipped to previews, the older part is compacted.
+        Old results go, new large ones and a message of the user that is most of the prompt are
+        shown in part, the older part is compacted.
         """
         count = 1 + sum(
             isinstance(event.body, Noted) and event.body.topic == "overflow" for event in log
@@ -112,14 +139,24 @@ class Upkeep:
         if compact is None:
             return False
         await self._drop_job(append)
-        clipped = await self._clip(append)
+        clip = clipped(self._context)
+        if clip:
+            await append([clip])
+        large = large_message(self._context)
+        if large is not None and self._context.is_readable:  # `read_result` opens the rest
+            summary = self._context.ledger.summary
+            event = compacted(
+                self._context, compact, large + 1, summary, reason="overflow", mode="ledger"
+            )
+            await append([shown_in_part(event, self._context)])
+            return True
         cut = find_cut(self._context.messages, self._context.sizes(), compact.tail // 2)
         if cut is None:
-            return clipped
+            return clip is not None
         window = self._context.window
         fits = window is None or self._context.tokens < window * compact.hard_stop
-        await self._replace(append, compact, cut, "overflow", compact.mode if fits else "ledger")
-        return True
+        mode = compact.mode if fits else "ledger"
+        return await self._replace(append, compact, cut, "overflow", mode) or clip is not None
 
     async def compact(self, append: Append) -> int:
         """Compact now, whatever the threshold; return how many tokens left the prompt.
@@ -138,7 +175,14 @@ class Upkeep:
         return before - self._context.tokens
 
     async def rest(self, append: Append) -> None:
-        """Stop what is being prepared, at the end of a run; log what it cost so far."""
+        """Stop what is being prepared, at the end of a run; log what it cost.
+
+        A summary that is ready is kept: the user's next message may make it due.
+        """
+        job = self._job
+        if job and job.task.done() and not job.task.cancelled():
+            await self._log(append, job)
+            return
         await self._drop_job(append)
 
     async def close(self) -> None:
@@ -160,17 +204,20 @@ class Upkeep:
                 await self._replace(append, compact, cut, edit.reason, edit.mode)
                 return  # what else was proposed speaks of messages that have moved
 
-    async def _clear(self, append: Append, log: Sequence[Event]) -> None:
+    async def _clear(self, append: Append, log: Sequence[Event], cause: str = "") -> bool:
         policy, tokens = self._policy.clear, self._context.tokens
         if policy is None or (
             not self._context.cold and self._looked <= tokens < self._looked + _STEP
         ):
-            return
+            return False
         self._looked = tokens
         edit = propose_clear(self._view(log), policy)
-        if edit and (event := cleared(self._context, edit)):
-            await append([event])
-            self._looked = self._context.tokens
+        event = edit and cleared(self._context, replace(edit, reason=cause or edit.reason))
+        if not event:
+            return False
+        await append([event])
+        self._looked = self._context.tokens
+        return True
 
     async def _compact(self, append: Append, policy: Compact, left_usd: float | None) -> None:
         context = self._context
@@ -188,7 +235,7 @@ class Upkeep:
                 return
             self._prepare(policy)
         job = self._job
-        if job is None or (tokens < due and tokens < hard):
+        if job is None or (tokens < min(due, hard) and not context.cold):
             return
         if tokens < hard and not job.task.done():
             return
@@ -197,7 +244,8 @@ class Upkeep:
     def _due(self, policy: Compact) -> int:
         context = self._context
         summary = policy.summary if policy.mode in {"summary", "fresh"} else 0
-        base = context.prefix_tokens + _LEDGER + summary + policy.tail
+        head = max(context.head_tokens, _LEDGER + summary)
+        base = context.prefix_tokens + head + policy.tail
         return threshold(base, context.growth, context.price, policy, context.window)
 
     def _affords(self, policy: Compact, left_usd: float | None) -> bool:
@@ -223,19 +271,30 @@ class Upkeep:
         self._job = _Job(cut, asyncio.create_task(work, name="summary"))
 
     async def _adopt(self, append: Append, policy: Compact, job: _Job, reason: str) -> None:
-        made = await job.task
+        made = await self._log(append, job)
         self._job = None
-        await append(made.notes)
         if made.items is not None:
-            await append([self._compacted(policy, job.cut, made.items, reason, "summary")])
+            self._failures = 0
+            await append(self._compaction(policy, job.cut, made.items, reason, "summary"))
             return
         self._failed_at = self._context.tokens
         kept = (self._policy.clear or Clear()).keep
         old = [one.call_id for one in self._context.results()[:-kept]]
         if event := cleared(self._context, ClearResults(tuple(old), "summary_failed")):
             await append([event])
-        if self._context.tokens >= hard_stop(policy, self._context.window):
+        self._failures += 1
+        full = self._context.tokens >= hard_stop(policy, self._context.window)
+        if full or self._failures >= _FAILURES:
+            self._failures = 0
             await self._compact_now(append, policy, reason, "ledger")
+
+    async def _log(self, append: Append, job: _Job) -> Summary:
+        """Wait for a summary and log, once, what it cost."""
+        made = await job.task
+        if not job.is_logged:
+            await append(made.notes)
+            job.is_logged = True
+        return made
 
     async def _compact_now(self, append: Append, policy: Compact, reason: str, mode: Mode) -> None:
         cut = self._cut(policy)
@@ -244,9 +303,15 @@ class Upkeep:
 
     async def _replace(
         self, append: Append, policy: Compact, cut: int, reason: str, mode: Mode
-    ) -> None:
-        """Compact now, with what the mode asks for; a summary that fails leaves the ledger."""
+    ) -> bool:
+        """Compact now, with what the mode asks for; a summary that fails leaves the ledger.
+
+        Where the ledger alone is hardly shorter than what it replaces, nothing is asked or done.
+        """
         items = dict(self._context.ledger.summary)
+        least = compacted(self._context, policy, cut, items, reason=reason, mode="ledger")
+        if mode != "drop" and least.removed < _WORTH:
+            return False
         if mode == "summary":
             snapshot = self._context.snapshot()
             made = await summarise(self._context, self._model, policy, cut, snapshot)
@@ -256,64 +321,36 @@ class Upkeep:
         elif mode == "fresh":
             text, notes = await summarise_fresh(self._context, self._model, cut)
             await append(notes)
-            items = {"s1": text}
-        await append([self._compacted(policy, cut, items, reason, mode)])
+            items, mode = ({"s1": text}, mode) if text.strip() else (items, "ledger")
+        await append(self._compaction(policy, cut, items, reason, mode))
+        return True
 
-    def _compacted(
+    def _compaction(
         self, policy: Compact, cut: int, summary: Mapping[str, str], reason: str, mode: Mode
-    ) -> Compacted:
-        context = self._context
-        composed = compose(context, cut, summary)
-        content = composed.content
-        if mode in {"fresh", "drop"}:
-            content = "Summary of the work so far:\n" + summary["s1"] if mode == "fresh" else ""
-            summary = {}
-        sizes = context.sizes()
-        head = context.estimate.of(len(content.encode(errors="replace")))
-        if composed.user is not None:
-            head += context.estimate.of(len(plain_text(composed.user).encode(errors="replace")))
-        removed = sum(sizes[1:cut]) - head
-        return Compacted(
-            cut=cut,
-            content=content,
-            user=composed.user,
-            summary=summary,
+    ) -> list[Body]:
+        """Return the compaction, and before it the clearing of old results in its tail.
+
+        The tail loses its cache anyway, so what is cleared there now costs nothing.
+        """
+        edit = propose_clear_after(cut, self._view(()), self._policy.clear)
+        free = cleared(self._context, edit) if edit else None
+        event = compacted(
+            self._context,
+            policy,
+            cut,
+            summary,
             reason=reason,
             mode=mode,
-            removed=removed,
-            rewritten=head + sum(sizes[cut:]),
-            pays_after=compaction_pays_after(removed, context.price, policy),
+            freed=free.removed if free else 0,
         )
-
-    async def _clip(self, append: Append) -> bool:
-        """Clear all results but the last reply's, and clip what is large among those."""
-        context = self._context
-        offload = self._policy.offload
-        results = [one for one in context.results() if not one.cleared]
-        last = max((one.turn for one in results), default=0)
-        size = round((offload.preview if offload else 500) * context.estimate.ratio)
-        texts = {
-            one.call_id: one.content for one in context.messages if isinstance(one, ToolOutput)
-        }
-        shown: dict[str, str] = {}
-        for one in results:
-            if one.turn == last and one.tokens > size:
-                handle = context.ledger.calls[one.call_id].handle
-                text = texts[one.call_id]
-                shown[one.call_id] = Shown(text, handle, one.tokens).preview(size)
-        chosen = [one.call_id for one in results if one.turn < last or one.call_id in shown]
-        event = cleared(context, ClearResults(tuple(chosen), "overflow"), shown)
-        if event is None:
-            return False
-        await append([event])
-        return True
+        return [replace(free, rewritten=0, pays_after=0.0), event] if free else [event]
 
     async def _drop_job(self, append: Append) -> None:
         job, self._job = self._job, None
         if job is None:
             return
         if job.task.done() and not job.task.cancelled():
-            await append((await job.task).notes)
+            await self._log(append, job)
             return
         await _stop(job.task)
 

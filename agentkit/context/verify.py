@@ -1,4 +1,9 @@
-"""Verification: string tests that a summary must pass before it may replace what it sums up."""
+"""Verification: string tests that a summary must pass before it may replace what it sums up.
+
+A summary in another script than the user's is refused, however sound: the run would go on in its
+language. Code, paths and names in Latin letters are no other language, and a user who has said next
+to nothing has none.
+"""
 
 from __future__ import annotations
 

@@ -100,6 +100,7 @@ class View:
         growth: tokens that a turn adds since the last compaction, net of what was cleared.
         cold: whether the provider's cache is known to be lost.
         prefix: tokens of the tools and the instructions.
+        is_joining: whether the next edit makes the whole prompt lose its cache, see `Context`.
     """
 
     def __init__(self, context: Context, log: Callable[[], Sequence[Body]]) -> None:
@@ -112,6 +113,7 @@ class View:
         self.growth = context.growth
         self.cold = context.cold
         self.prefix = context.prefix_tokens
+        self.is_joining = context.is_joining
 
     @cached_property
     def log(self) -> tuple[Body, ...]:

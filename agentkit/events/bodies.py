@@ -249,12 +249,19 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused:
-    """The run waits for something from outside, such as the approval of calls."""
+    """The run waits for something from outside, such as the approval of calls.
+
+    Attributes:
+        reason: "approval".
+        calls: ids of the calls that wait; those of a sub-agent's run as `run id/call id`.
+        sub_runs: the runs of sub-agents in which calls wait, by the id of the call they serve.
+    """
 
     kind: ClassVar[str] = "run_paused"
     version: ClassVar[int] = 1
     reason: str
     calls: tuple[str, ...] = ()
+    sub_runs: Mapping[str, SubRun] = field(default_factory=dict[str, SubRun])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,8 @@ class Cleared:
         results: by call id, what stands in the result's place.
         handles: by call id, the sha256 of the result as the tool gave it: `read_result` opens it
             from its blob or, where it was never offloaded, from the log.
-        reason: "break_even", "cold_cache", "overflow", "summary_failed", or a policy's own word.
+        reason: "break_even", "cold_cache", "failover" (another model is asked, whose cache is
+            cold), "overflow", "summary_failed", or a policy's own word.
         removed: tokens that left the prompt.
         rewritten: tokens after the first change, which lose their cache.
         pays_after: predicted turns until the edit has paid for itself; None without prices.

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentkit.model.base import CallSink, Emit, Model, Reply, Request
+    from agentkit.model.base import Asks, CallSink, Emit, Model, Reply, Request
     from agentkit.model.catalog import ModelInfo, Price
     from agentkit.model.glm import GLM
     from agentkit.model.parameters import Parameters
@@ -18,7 +18,7 @@ else:
     __getattr__, __dir__ = late(
         __name__,
         {
-            "agentkit.model.base": "CallSink Emit Model Reply Request",
+            "agentkit.model.base": "Asks CallSink Emit Model Reply Request",
             "agentkit.model.catalog": "ModelInfo Price",
             "agentkit.model.glm": "GLM",
             "agentkit.model.parameters": "Parameters",
@@ -33,6 +33,7 @@ else:
 __all__ = [
     "GLM",
     "Answer",
+    "Asks",
     "CallSink",
     "Dialect",
     "Emit",

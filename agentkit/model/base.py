@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +24,9 @@ class Request:
         originals: the messages before encoding, for a fallback model that spells them otherwise.
         max_tokens: bound of this answer, below the model's own; None for no further bound.
         json_object: whether this answer has to be a JSON object, where the endpoint can see to it.
+        asks: called before each model that is asked for this answer, with 0 for the model itself
+            or a fallback's place from 1, and its name; returns what to send it. Another model than
+            answered last has nothing in its cache, so that a prompt may be edited for nothing.
     """
 
     messages: Sequence[bytes]
@@ -32,6 +35,14 @@ class Request:
     originals: Sequence[Message] = ()
     max_tokens: int | None = None
     json_object: bool = False
+    asks: Asks | None = None
+
+    async def to(self, place: int, name: str) -> Request:
+        """Return the request as this model shall get it; see `asks`."""
+        return self if self.asks is None else await self.asks(place, name)
+
+
+Asks = Callable[[int, str], Awaitable[Request]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -18,6 +19,9 @@ from agentkit import errors
 from agentkit.errors import ModelError, ProviderFault
 
 _Kind = type[ModelError]
+
+_SHORTEST_KEY = 8
+"""Anything shorter, such as `x`, is given to servers that take any key, and is no secret."""
 
 PROVIDER_ZONE = timezone(timedelta(hours=8))
 _TIME = re.compile(r"(20\d\d-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)")
@@ -206,3 +210,15 @@ _HEADLINES: Mapping[_Kind, str] = {
 
 def _headline(kind: _Kind) -> str:
     return _HEADLINES[kind]
+
+
+def without_key(error: ModelError, key: str | None) -> ModelError:
+    """Return the error without the key, which some servers repeat in their messages."""
+    message = error.fault.message
+    if not key or len(key) < _SHORTEST_KEY or key not in f"{error}{message}":
+        return error
+    fault = replace(error.fault, message=message.replace(key, "[key]"))
+    clean = type(error)(str(error).replace(key, "[key]"), fault)
+    if isinstance(clean, errors.QuotaExhausted) and isinstance(error, errors.QuotaExhausted):
+        clean.resets_at = error.resets_at
+    return clean

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from agentkit.errors import ModelError, QuotaExhausted
+from agentkit.errors import ModelError
 from agentkit.log import warn
 from agentkit.messages import Content, Message
 from agentkit.model import catalog, presets, text, wire
 from agentkit.model.base import CallSink, Emit, FellBack, Reply, Request
 from agentkit.model.collect import Collector
 from agentkit.model.endpoint import resolve
-from agentkit.model.faults import can_fall_back
+from agentkit.model.faults import can_fall_back, without_key
 from agentkit.model.parameters import Parameters, check
 from agentkit.model.providers import Provider
 from agentkit.model.repetition import RepetitionPolicy
@@ -155,6 +155,7 @@ class GLM:
         """
         failed: ModelError | None = None
         if not (self._fallback and self._rests()):
+            request = await request.to(0, self.name)
             try:
                 return await self._ask(request, emit, sink)
             except ModelError as error:
@@ -164,12 +165,12 @@ class GLM:
                 self._rest_until = time.monotonic() + self._retry.rest
                 warn("model", "model.fallback", model=self.name, error=str(error))
         why = FellBack(self.name, str(failed) if failed else "it rests after an earlier failure")
-        for model in self._fallback[:-1]:
-            with suppress(ModelError):
+        for place, model in enumerate(self._fallback, start=1):
+            request = await request.to(place, model.name)
+            with suppress(ModelError) if place < len(self._fallback) else nullcontext():
                 reply = await model.ask(self._respelt(request, model), emit, sink)
                 return replace(reply, fell_back=why)
-        last = self._fallback[-1]
-        return replace(await last.ask(self._respelt(request, last), emit, sink), fell_back=why)
+        raise AssertionError("the last fallback answers or raises")
 
     @overload
     async def complete(self, prompt: Content, *, system: str = "") -> str: ...
@@ -218,7 +219,7 @@ class GLM:
         except BaseException as error:
             collector.withdraw()
             if isinstance(error, ModelError):
-                raise self._redacted(error) from error.__cause__
+                raise without_key(error, self._endpoint.key) from error.__cause__
             raise
         price = self._endpoint.price
         if not reply.usage.input:  # a server without usage, or a loop that was cut before it came
@@ -235,22 +236,12 @@ class GLM:
             first_delta_seconds=first,
         )
 
-    def _redacted(self, error: ModelError) -> ModelError:
-        """Return the error without the key, which some servers repeat in their messages."""
-        key = self._endpoint.key
-        if not key or key not in f"{error}{error.fault.message}":
-            return error
-        fault = replace(error.fault, message=error.fault.message.replace(key, "[key]"))
-        clean = type(error)(str(error).replace(key, "[key]"), fault)
-        if isinstance(clean, QuotaExhausted) and isinstance(error, QuotaExhausted):
-            clean.resets_at = error.resets_at
-        return clean
-
     def _rests(self) -> bool:
         return time.monotonic() < self._rest_until
 
     def _respelt(self, request: Request, model: GLM) -> Request:
         """Return the request in the spelling of a fallback's dialect."""
+        request = replace(request, asks=None)  # of its own fallbacks nobody is told
         if model._endpoint.provider.dialect == self._endpoint.provider.dialect:
             return request
         return replace(request, messages=[model.encode(each) for each in request.originals])

@@ -21,19 +21,19 @@ from agentkit.errors import ConfigError
 from agentkit.model.providers import PROVIDERS, Provider
 
 _Json = dict[str, Any]
+_RECORD = "the record"
 
 
-def from_json(text: str | bytes, where: str = "the record") -> Provider:
+def from_json(text: str | bytes) -> Provider:
     """Return the provider that a JSON record describes.
 
     Args:
         text: one record.
-        where: what an error calls it.
 
     Raises:
         ConfigError: broken JSON, an unknown, missing or wrong field; it names the field.
     """
-    return _provider(_decode(text, where), where, {})
+    return _provider(_decode(text, _RECORD), _RECORD, {})
 
 
 def load(path: Path, *, required: bool = False) -> tuple[Provider, ...]:

@@ -194,8 +194,10 @@ def only_match(prefix: str, found: Sequence[str]) -> str:
     if prefix in found:
         return prefix
     if len(found) != 1:
-        which = "Several runs begin" if found else "No run begins"
-        raise RunNotFound(f"{which} with {prefix!r}. `agentkit runs list` shows them.")
+        which, do = (
+            ("Several runs begin", "Give more of the id: ") if found else ("No run begins", "")
+        )
+        raise RunNotFound(f"{which} with {prefix!r}. {do}`agentkit runs list` shows them.")
     return found[0]
 
 

@@ -50,6 +50,7 @@ _Row = tuple[Any, ...]
 _Connection = AsyncConnection[_Row]
 
 _REMEMBERED = 10_000
+_CONNECT_SECONDS = 10
 _UNBROKEN_SECONDS = 5.0  # how long a cancellation waits for a server that does not answer
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -61,13 +62,11 @@ class PostgresStore:
         url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?...` as libpq reads it; what it leaves
             out libpq takes from PGHOST, PGPASSWORD, ~/.pgpass and so on.
         connections: how many the store opens at most; more runs than that wait for one.
-        connect_seconds: how long to wait for the server.
     """
 
-    def __init__(self, url: str, *, connections: int = 8, connect_seconds: float = 10.0) -> None:
+    def __init__(self, url: str, *, connections: int = 8) -> None:
         self._url = url
         self._name = f"PostgreSQL {urlsplit(url).path.strip('/') or 'default'} database"
-        self._connect_seconds = connect_seconds
         self._owner = uuid.uuid4().hex
         self._connections = connections
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -311,7 +310,7 @@ class PostgresStore:
 
     async def _connect(self) -> _Connection:
         db: _Connection = await AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=int(self._connect_seconds)
+            self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS
         )
         try:
             async with self._migrating:

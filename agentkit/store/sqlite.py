@@ -55,6 +55,7 @@ _FIRST_BODIES = (
 )
 _REMEMBERED = 10_000
 _BIG_BLOB = 256 * 1024
+_BUSY_SECONDS = 10.0  # how long a write waits for another process's write
 
 
 class SQLiteStore:
@@ -63,7 +64,6 @@ class SQLiteStore:
     Args:
         folder: made when it is missing.
         durability: "normal" survives the process, "full" also the machine.
-        busy_seconds: how long a write waits for another process's write.
     """
 
     def __init__(
@@ -71,12 +71,10 @@ class SQLiteStore:
         folder: Path | str,
         *,
         durability: Literal["normal", "full"] = "normal",
-        busy_seconds: float = 10.0,
     ) -> None:
         self._folder = Path(folder)
         self._path = self._folder / "runs.db"
         self._synchronous = durability.upper()
-        self._busy = busy_seconds
         self._blobs = BlobFolder(self._folder / "blobs")
         self._owner = Owner(self._folder / "owners")
         self._db: sqlite3.Connection | None = None
@@ -229,7 +227,7 @@ class SQLiteStore:
             self._folder.mkdir(parents=True, exist_ok=True)
             db = sqlite3.connect(
                 self._path,
-                timeout=self._busy,
+                timeout=_BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -260,7 +258,7 @@ class SQLiteStore:
 
     def _sweep(self, grace: float) -> int:
         named: set[str] = set()
-        with self._faults(), closing(sqlite3.connect(self._path, timeout=self._busy)) as db:
+        with self._faults(), closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as db:
             for (body,) in db.execute("SELECT body FROM events"):
                 named.update(re.findall(r"[0-9a-f]{64}", body))
         return self._blobs.sweep(named, grace)

@@ -35,7 +35,6 @@ class Cassette(httpx.AsyncBaseTransport):
         mode: "replay" only replays; "record" writes the file anew; "auto" replays a file that
             exists and records one that does not.
         redact: further secrets that must not be kept.
-        inner: what carries requests while recording; default the network.
         allow_unused: whether recorded interactions may be left over at the end.
 
     Raises:
@@ -51,14 +50,13 @@ class Cassette(httpx.AsyncBaseTransport):
         mode: Literal["replay", "record", "auto"] = "replay",
         *,
         redact: Sequence[str] = (),
-        inner: httpx.AsyncBaseTransport | None = None,
         allow_unused: bool = False,
     ) -> None:
         self._path = Path(path)
         self.is_recording = mode == "record" or (mode == "auto" and not self._path.exists())
         self._secrets = list(redact)
         self._allow_unused = allow_unused
-        self._inner = inner
+        self._network: httpx.AsyncHTTPTransport | None = None
         self._recording: list[_Recorded] = []
         self._tape = [] if self.is_recording else tape.load(self._path)
         self._used = [False] * len(self._tape)
@@ -94,8 +92,8 @@ class Cassette(httpx.AsyncBaseTransport):
     ) -> None:
         """Write what was recorded, or complain about what was not asked for."""
         if self.is_recording:
-            if self._inner is not None:
-                await self._inner.aclose()
+            if self._network is not None:
+                await self._network.aclose()
             tape.save(self._path, self.interactions)
         elif exc_type is None and self.unused and not self._allow_unused:
             listed = "\n".join(self.unused)
@@ -112,9 +110,9 @@ class Cassette(httpx.AsyncBaseTransport):
         asked = Interaction(request.method, str(request.url), _body(await request.aread()), 0)
         if not self.is_recording:
             return self._replay(asked.redacted(self._secrets))
-        if self._inner is None:
-            self._inner = httpx.AsyncHTTPTransport()
-        response = await self._inner.handle_async_request(request)
+        if self._network is None:
+            self._network = httpx.AsyncHTTPTransport()
+        response = await self._network.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)
         kept = _Recorded(response, asked)
         self._recording.append(kept)

@@ -128,6 +128,9 @@ def call_text(name: str, arguments: Json) -> str:
     return f"<tool_call>{name}{''.join(pairs)}</tool_call>"
 
 
+_REMEMBERED = 128  # prompts
+
+
 class PrefixCache:
     """A truthful prefix cache: what an exact-prefix cache would have served of each prompt.
 
@@ -135,9 +138,8 @@ class PrefixCache:
     earlier user turns dropped unless `clear_thinking` is false.
     """
 
-    def __init__(self, remembered: int = 128) -> None:
+    def __init__(self) -> None:
         self._prompts: list[bytes] = []
-        self._remembered = remembered
 
     def usage(self, request: Json, answer: Say) -> Json:
         """Return the `usage` object for an answer, and remember the prompt.
@@ -152,7 +154,7 @@ class PrefixCache:
         self._prompts = [
             *(old for old in self._prompts if not prompt.startswith(old)),
             prompt,
-        ][-self._remembered :]
+        ][-_REMEMBERED:]
         calls = sum(len(call.name) + len(call.text()) for call in answer.calls)
         thinking = len(answer.thinking.encode()) // BYTES_PER_TOKEN
         output = max(1, (len(answer.text.encode()) + calls) // BYTES_PER_TOKEN) + thinking

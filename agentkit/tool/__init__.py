@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from agentkit.tool.base import (
         ArgumentFault,
         Artifact,
+        Postponed,
         Problem,
         Tool,
         ToolContext,
@@ -40,7 +41,8 @@ else:
             "agentkit.tool.arguments": "Arguments bind",
             "agentkit.tool.asking": "Past",
             "agentkit.tool.base": (
-                "ArgumentFault Artifact Problem Tool ToolContext ToolResult Toolset Validate"
+                "ArgumentFault Artifact Postponed Problem Tool ToolContext ToolResult "
+                "Toolset Validate"
             ),
             "agentkit.tool.batch": "Keep Record",
             "agentkit.tool.binder": "Binder",
@@ -73,6 +75,7 @@ __all__ = [
     "Flags",
     "Keep",
     "Past",
+    "Postponed",
     "Problem",
     "Question",
     "Record",

@@ -78,7 +78,7 @@ class Question:
     """A call that somebody has to allow.
 
     Attributes:
-        run_id: id of the run.
+        run_id: id of the run; of a sub-agent's run where that one asks.
         call_id: id of the call.
         tool: name of the tool.
         arguments: as the tool would get them, as JSON values.
@@ -90,6 +90,11 @@ class Question:
     tool: str
     arguments: Mapping[str, Any]
     reason: str = ""
+
+    @property
+    def address(self) -> str:
+        """What names the call beyond doubt: `run id/call id`."""
+        return f"{self.run_id}/{self.call_id}"
 
 
 @dataclass(frozen=True, slots=True)

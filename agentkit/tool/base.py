@@ -96,6 +96,14 @@ class ToolResult:
     sub_run: SubRun | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """What a tool returns whose call has no result yet: the call stays open and its run pauses.
+
+    A run that is resumed makes the call again, so the tool has to be idempotent.
+    """
+
+
 def unlimited() -> Left:
     """Return limits that limit nothing."""
     return Left()

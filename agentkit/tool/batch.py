@@ -242,7 +242,8 @@ class Batch:
     def _finish(self, execution: Execution) -> None:
         self._running.discard(execution)
         self._ended.append(execution)
-        if execution.followers and not execution.waits:
+        is_postponed = execution.outcome is not None and execution.outcome.postponed
+        if execution.followers and not execution.waits and not is_postponed:
             self._let(execution.followers)
         self._wake()
 
@@ -286,14 +287,16 @@ class Batch:
         bodies: list[Body] = []
         for execution in ended:
             bodies += [_retried(execution, why) for why in execution.failures]
-            finished = await self._finished(execution)
+            outcome = execution.outcome
+            assert outcome is not None
+            if outcome.postponed:
+                continue
+            finished = await self._finished(execution, outcome)
             bodies.append(finished)
             bodies += [_twin(twin, execution, finished) for twin in execution.twins]
         return bodies
 
-    async def _finished(self, execution: Execution) -> ToolFinished:
-        outcome = execution.outcome
-        assert outcome is not None
+    async def _finished(self, execution: Execution, outcome: Outcome) -> ToolFinished:
         return ToolFinished(
             call_id=execution.call.id,
             name=execution.call.name,

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from agentkit.errors import ToolError
-from agentkit.tool.base import Artifact, ToolResult
+from agentkit.tool.base import Artifact, Postponed, ToolResult
 from agentkit.tool.policy import DispatchPolicy
 from agentkit.tool.results import Outcome, raised, returned
 
@@ -28,6 +28,8 @@ def finished(value: object, policy: DispatchPolicy) -> Outcome:
     """Return the outcome of a tool that returned, however large its value is."""
     if value.__class__ is str or value is None:
         return returned(value, policy.max_result_characters)
+    if isinstance(value, Postponed):
+        return Outcome("unknown", "", postponed=True)
     left_out: list[str] = []
     value = _bounded(value, policy.max_result_bytes, left_out)
     outcome = returned(value, policy.max_result_characters)

@@ -122,7 +122,8 @@ class Dispatcher:
         """Run one turn's calls and return when each has its ToolFinished in the log.
 
         Only calls that have to be asked about, while nobody answers, stay open: they have an
-        ApprovalAsked. So do calls that have to run after them; those have nothing in the log yet.
+        ApprovalAsked. So do calls that their tool postponed, which have a ToolStarted, and calls
+        that have to run after either; those have nothing in the log yet.
 
         Calls run in parallel under the policy's caps; calls that use one resource, such as the
         methods of one object, run one after the other in call order. ToolStarted is recorded

@@ -20,12 +20,13 @@ _HEAD = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended."""
+    """How a call ended; one that is `postponed` has no result yet, and nothing of it is logged."""
 
     status: ToolStatus
     content: str
     artifacts: tuple[Artifact, ...] = ()
     sub_run: SubRun | None = None
+    postponed: bool = False
 
 
 def returned(value: object, limit: int) -> Outcome:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from agentkit.events import (
-    ApprovalAnswered,
     ApprovalAsked,
     ArtifactRef,
     Noted,
@@ -14,7 +13,6 @@ from agentkit.events import (
     RunFinished,
     RunInterrupted,
     RunPaused,
-    ToolFinished,
     UserMessage,
 )
 from agentkit.messages import plain_text
@@ -229,14 +227,7 @@ def _answered(trace: RunTrace, clip: Clip) -> Said | None:
 
 def _held(trace: RunTrace) -> list[str]:
     """Calls that wait for an approval."""
-    held: dict[str, str] = {}
-    for call in trace.calls:
-        for moment in call.moments:
-            if isinstance(moment.body, ApprovalAsked):
-                held[call.call_id] = f"`{line(call.name, 80)}`"
-            elif isinstance(moment.body, ApprovalAnswered | ToolFinished):
-                held.pop(call.call_id, None)
-    return list(held.values())
+    return [f"`{line(call.name, 80)}`" for call in trace.calls if call.held]
 
 
 def _worth(trace: RunTrace) -> Iterable[tuple[str, str, str]]:

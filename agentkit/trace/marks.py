@@ -34,6 +34,7 @@ Fields = tuple[tuple[str, str], ...]
 _TOPICS = {
     PREFIX_BREAK: "Prefix break",
     "fallback": "Another model answered",
+    "failover": "Another model is asked",
     "window": "The window fills up",
     "length": "The reply was cut short",
     "repetition": "The reply repeated itself",
@@ -74,7 +75,7 @@ def row_of(body: Body) -> Row:  # noqa: C901, PLR0911 - one case a kind
             return Row(f"Failed: {error}", message, "bad")
         case RunInterrupted(reason=reason):
             return Row("Interrupted", reason, "warn")
-        case RunPaused(reason=reason, calls=calls):
+        case RunPaused(reason=reason, calls=calls):  # those of sub-agents with their run's id
             return Row("Paused", reason, "hold", (("calls", "\n".join(calls)),) if calls else ())
         case RunResumed():
             return _resumed(body)

@@ -102,6 +102,8 @@ class Spans:
         self._open = None
 
     def _take(self, event: Event) -> None:
+        if self._open is None and isinstance(event.body, Replied | ToolStarted | ToolFinished):
+            self._begin()  # a run that paused goes on without a word while it stays open
         match event.body:
             case RunStarted() as body:
                 self._agent = body.agent
@@ -205,12 +207,17 @@ class Spans:
     def _nested(self, event: Nested) -> None:
         child = self._children.get(event.run_id)
         if child is None:
-            parent = self._inside(self._tools.get(event.call_id, self._open))
-            child = Spans(self._tracer, content=self._content, parent=parent)
-            self._children[event.run_id] = child
+            child = self._children[event.run_id] = Spans(self._tracer, content=self._content)
+        # One that goes on after a pause lies under the call's new span.
+        child._parent = self._inside(self._tools.get(event.call_id, self._open))
         child(event.event)
 
     def _end(self, body: RunFinished | RunFailed | RunInterrupted | RunPaused) -> None:
+        if isinstance(body, RunPaused):
+            for call_id in body.sub_runs.keys() & self._tools.keys():
+                span = self._tools.pop(call_id)
+                span.set_attribute(names.TOOL_STATUS, "paused")
+                span.end(self._last)
         if self._open is None:
             return
         self._add(_usage(self._spent.usage, self._spent.cost_usd))
@@ -306,13 +313,24 @@ def _spans_of(run: Recorded, *, content: bool) -> list[ReadableSpan]:
 
 
 def _with_children(run: Recorded) -> Iterator[Event | Nested]:
-    """Yield a run's events, those of each sub-agent before the result of its call."""
+    """Yield a run's events, those of each sub-agent before the result of its call.
+
+    One whose call has no result stands before the first event that says it waits.
+    """
     children = {child.events[0].run_id: child for child in run.children}
+    bodies = [event.body for event in run.events]
+    served = {one.sub_run.run_id for one in bodies if isinstance(one, ToolFinished) and one.sub_run}
     for event in run.events:
-        sub = event.body.sub_run if isinstance(event.body, ToolFinished) else None
-        if isinstance(event.body, ToolFinished) and sub and sub.run_id in children:
-            for inner in _with_children(children[sub.run_id]):
-                yield Nested(event.body.call_id, sub.run_id, inner)
+        found: list[tuple[str, str]] = []
+        if isinstance(body := event.body, ToolFinished) and body.sub_run:
+            found.append((body.call_id, body.sub_run.run_id))
+        elif isinstance(body, RunPaused):
+            subs = body.sub_runs.items()
+            found += [(call, sub.run_id) for call, sub in subs if sub.run_id not in served]
+        for call_id, run_id in found:
+            if child := children.pop(run_id, None):
+                for inner in _with_children(child):
+                    yield Nested(call_id, run_id, inner)
         yield event
 
 

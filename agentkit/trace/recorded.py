@@ -11,10 +11,10 @@ import orjson
 from agentkit.context.transcript import UNRESOLVED, fold
 from agentkit.errors import LogUnreadable, RunNotFound
 from agentkit.events import (
-    Body,
     Event,
     Reminder,
     Replied,
+    RunPaused,
     RunResumed,
     RunStarted,
     ToolFinished,
@@ -34,7 +34,8 @@ class Recorded:
         events: its log.
         instructions: the system prompt, as last resumed.
         tools: the tool list as the model was sent it, as last resumed.
-        children: runs of sub-agents that served its calls and are in the store, in call order.
+        children: runs of sub-agents that serve its calls and are in the store, in the order of
+            their results; then those that wait.
     """
 
     events: tuple[Event, ...]
@@ -61,8 +62,13 @@ class Recorded:
         return transcript.messages
 
 
-async def read_run(store: Store, run_id: str) -> Recorded:
+async def read_run(store: Store, run_id: str, *, prompt: bool = True) -> Recorded:
     """Return a run and, with it, the runs of its sub-agents.
+
+    Args:
+        store: that has them.
+        run_id: of the run, or the beginning of its id.
+        prompt: False leaves the instructions and tools out: the events alone are wanted.
 
     Raises:
         RunNotFound: no such run, or several begin with `run_id`.
@@ -70,26 +76,30 @@ async def read_run(store: Store, run_id: str) -> Recorded:
         StoreError: the system prompt or the tool list is missing.
     """
     events = tuple(await store.load(run_id))
-    prompt = _started(events)
+    last = _started(events)
     for event in events:
         if isinstance(event.body, RunResumed):
-            prompt = event.body
-    listed = await store.get_blob(prompt.tools)
+            last = event.body
+    listed = await store.get_blob(last.tools) if prompt else b""
     return Recorded(
         events,
-        (await store.get_blob(prompt.instructions)).decode(),
+        (await store.get_blob(last.instructions)).decode() if prompt else "",
         tuple(orjson.loads(listed)) if listed else (),
-        tuple([child async for child in _children(store, (event.body for event in events))]),
+        tuple([child async for child in _children(store, events, prompt=prompt)]),
     )
 
 
-async def _children(store: Store, bodies: Iterable[Body]) -> AsyncIterator[Recorded]:
-    for body in bodies:
-        if isinstance(body, ToolFinished) and body.sub_run is not None:
-            try:
-                yield await read_run(store, body.sub_run.run_id)
-            except RunNotFound:  # pruned, or kept in another store
-                continue
+async def _children(
+    store: Store, events: Iterable[Event], *, prompt: bool
+) -> AsyncIterator[Recorded]:
+    bodies = [event.body for event in events]
+    served = [one.sub_run for one in bodies if isinstance(one, ToolFinished) and one.sub_run]
+    paused = [sub for one in bodies if isinstance(one, RunPaused) for sub in one.sub_runs.values()]
+    for run_id in dict.fromkeys(sub.run_id for sub in (*served, *paused)):
+        try:
+            yield await read_run(store, run_id, prompt=prompt)
+        except RunNotFound:  # pruned, or kept in another store
+            continue
 
 
 def _started(events: tuple[Event, ...]) -> RunStarted:

@@ -23,6 +23,7 @@ from agentkit.events import (
     RunPaused,
     RunResumed,
     RunStarted,
+    SubRun,
     ToolFinished,
     ToolStarted,
     UserMessage,
@@ -67,6 +68,7 @@ class _OpenCall:
     waiting: float | None = None
     started: ToolStarted | None = None
     finished: ToolFinished | None = None
+    sub_run: SubRun | None = None
 
     def stop(self, time: float, *, unfinished: bool = False) -> None:
         if self.running is not None:
@@ -84,9 +86,11 @@ class _OpenCall:
             case ToolStarted() as body:
                 self.started = body
                 self.stop(before, unfinished=True)  # it was cut off; a resumed run starts it again
+                self.stop_waiting(moment.time)  # as its sub-agent did
                 self.running = moment.time
             case ToolFinished() as body:
                 self.finished = body
+                self.sub_run = body.sub_run or self.sub_run
                 if self.running is None and not self.attempts:
                     self.running = max(moment.time - max(body.seconds, 0.0), 0.0)
                 self.stop(moment.time)
@@ -98,6 +102,12 @@ class _OpenCall:
             case _:
                 pass
 
+    def pause(self, time: float, sub_run: SubRun) -> None:
+        """Wait, because a call in the run of its sub-agent waits."""
+        self.sub_run = sub_run
+        self.stop(time)
+        self.waiting = time
+
     def done(self) -> Call:
         return Call(
             self.call_id,
@@ -108,6 +118,7 @@ class _OpenCall:
             tuple(self.waits),
             self.started,
             self.finished,
+            self.sub_run,
         )
 
 
@@ -203,8 +214,11 @@ class _Fold:
                 self._started = self._started or started
             case RunFinished():
                 self._state = "finished"
-            case RunPaused():
+            case RunPaused(sub_runs=sub_runs):
                 self._state = "paused"
+                for call_id, sub_run in sub_runs.items():
+                    if (call := self._calls.get(call_id)) and not call.finished:
+                        call.pause(moment.time, sub_run)
                 self._cut(moment.time)
             case RunInterrupted():
                 self._end("interrupted", moment.time)

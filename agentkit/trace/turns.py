@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from agentkit.events import Body, Event, Replied, RunStarted, ToolFinished, ToolStarted
+from agentkit.events import Body, Event, Replied, RunStarted, SubRun, ToolFinished, ToolStarted
 from agentkit.usage import Usage
 
 RunState = Literal["running", "paused", "interrupted", "failed", "finished"]
@@ -53,9 +53,11 @@ class Call:
         written: the arguments as the model wrote them; JSON text that may be broken.
         moments: its events in order: approvals, starts, the result, others that name the call.
         attempts: times in which it ran; more than one when it was started again.
-        waits: times in which it waited for an approval.
+        waits: times in which it, or a call of its sub-agent, waited for an approval.
         started: its last start; None for a call that never ran.
         finished: its last result; None while there is none.
+        sub_run: the run of the sub-agent that serves it, with what it spent as far as the log
+            says; None where there is none.
     """
 
     call_id: str
@@ -66,6 +68,7 @@ class Call:
     waits: tuple[Span, ...]
     started: ToolStarted | None
     finished: ToolFinished | None
+    sub_run: SubRun | None = None
 
     @property
     def status(self) -> str:
@@ -162,9 +165,8 @@ class RunTrace:
 
     @property
     def sub_run_ids(self) -> list[str]:
-        """Ids of the runs of sub-agents that served its calls."""
-        results = (call.finished for call in self.calls)
-        return [done.sub_run.run_id for done in results if done and done.sub_run]
+        """Ids of the runs of sub-agents that serve its calls."""
+        return [call.sub_run.run_id for call in self.calls if call.sub_run]
 
     @property
     def usage(self) -> Usage:
@@ -173,18 +175,14 @@ class RunTrace:
         for turn in self.turns:
             total += turn.reply.usage
         for call in self.calls:
-            if call.finished and call.finished.sub_run:
-                total += call.finished.sub_run.usage
+            if call.sub_run:
+                total += call.sub_run.usage
         return total
 
     @property
     def sub_cost_usd(self) -> float | None:
         """Dollars of sub-agents; None when one has no known price."""
-        return _sum(
-            call.finished.sub_run.cost_usd
-            for call in self.calls
-            if call.finished and call.finished.sub_run
-        )
+        return _sum(call.sub_run.cost_usd for call in self.calls if call.sub_run)
 
     @property
     def cost_usd(self) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from agentkit.events import ArtifactRef, Replied, ToolFinished, ToolStarted, UserMessage
+from agentkit.events import ArtifactRef, Replied, SubRun, ToolFinished, ToolStarted, UserMessage
 from agentkit.messages import Content, Image, Text, plain_text
 from agentkit.trace.content import Clip, Shown, gist, line, pretty
 from agentkit.trace.marks import Row, row_of
@@ -165,7 +165,7 @@ class _View:
             notes=[self.note(m) for m in own if m.event.seq != first],
             results=[[m.event.seq, self.result(m.body)] for m in results],
             artifacts=[self.artifact(ref) for ref in finished.artifacts] if finished else [],
-            sub=self.sub_run(finished) if finished else None,
+            sub=self.sub_run(call.sub_run) if call.sub_run else None,
             same=line(finished.same_as, 60) if finished else "",
         )
 
@@ -206,10 +206,7 @@ class _View:
             text=text,
         )
 
-    def sub_run(self, finished: ToolFinished) -> dict[str, Any] | None:
-        sub = finished.sub_run
-        if sub is None:
-            return None
+    def sub_run(self, sub: SubRun) -> dict[str, Any]:
         about = joined(
             (
                 plural(sub.turns, "turn"),
@@ -269,7 +266,7 @@ def _flags(calls: Sequence[Call], reply: Replied | None = None) -> list[list[str
         flags.append(["hold", "waits for approval"])
     elif any(call.waits for call in calls):
         flags.append(["hold", "approval"])
-    if any(call.finished and call.finished.sub_run for call in calls):
+    if any(call.sub_run for call in calls):
         flags.append(["quiet", "sub-agent"])
     return flags
 

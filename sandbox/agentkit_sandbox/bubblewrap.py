@@ -47,13 +47,9 @@ del resource, name, top
 class BubblewrapBackend:
     """Starts sandboxes by `bwrap` on this machine. See `agentkit_sandbox.base.Backend`.
 
-    Args:
-        python: the interpreter that programs run in; by default this one, without its packages,
-            or /usr/bin/python3 where other users may not read this one.
+    Programs run in this Python without its packages, or in /usr/bin/python3 where other users may
+    not read this one.
     """
-
-    def __init__(self, python: str | None = None) -> None:
-        self._python = python
 
     async def start(self, policy: SandboxPolicy, on_wait: OnWait | None = None) -> Session:  # noqa: ARG002 (the protocol's)
         """Start a sandbox whose kernel is ready.
@@ -73,7 +69,7 @@ class BubblewrapBackend:
             )
         # As root each sandbox gets a user of its own, and with it a count of its own processes.
         user = UIDS.start + secrets.randbelow(len(UIDS)) if os.geteuid() == 0 else None
-        python = self._python or _interpreter(shared=user is not None)
+        python = _interpreter(shared=user is not None)
         name = f"agentkit-bwrap-{secrets.token_hex(6)}"
         code = seccomp.build(os.uname().machine)
         reading, writing = os.pipe()

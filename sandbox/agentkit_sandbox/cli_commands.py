@@ -42,7 +42,7 @@ from agentkit_sandbox.support import support
 def build(
     way: Way | None, mirror: str | None, packages: tuple[str, ...], *, force: bool, check: bool
 ) -> None:
-    """Build the sandbox image; quick and offline when it is there already."""
+    """Build the sandbox image, unless it is there already."""
 
     def tell(line: str) -> None:
         click.echo(line, err=True)
@@ -61,7 +61,7 @@ def build(
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(*, as_json: bool) -> None:
-    """Show the daemon, its live sandboxes and networks, and whether the image is there."""
+    """Show the daemon, its sandboxes and networks, and the image."""
     try:
         client = daemon.connect()
         found = support(daemon.api_of(client).info())

@@ -22,9 +22,9 @@ from agentkit_sandbox.base import (
     SandboxPolicy,
     SandboxUnavailable,
 )
+from agentkit_sandbox.channel import MAX_CODE
 from agentkit_sandbox.docker import DockerBackend
 from agentkit_sandbox.pool import Pool
-from agentkit_sandbox.session import MAX_CODE
 
 FAILED: Final = 1  # a program did not end well
 UNAVAILABLE: Final = 3  # nothing was run: no daemon, no image
@@ -56,7 +56,7 @@ INTERRUPTED: Final = 130
 def execute(
     files: Sequence[Path], timeout: float, folder: Path | None, *, fresh: bool, as_json: bool
 ) -> None:
-    """Run FILES one after the other in one session: Python, or shell commands in *.sh.
+    """Run FILES in one session: Python, or shell in *.sh.
 
     "-" is standard input. Variables and files stay from file to file; where a program ends the
     whole sandbox, the next one gets a new one.

@@ -34,7 +34,7 @@ def owner_labels(pid: int | None = None, lifetime: float = MAX_AGE) -> dict[str,
     }
 
 
-def is_orphan(labels: Mapping[str, str], now: float | None = None) -> bool:
+def is_orphan(labels: Mapping[str, str]) -> bool:
     """Say whether a sandbox's owner is surely gone, or its lifetime over.
 
     An owner on another host, or in another process namespace of this boot, cannot be seen from
@@ -44,7 +44,6 @@ def is_orphan(labels: Mapping[str, str], now: float | None = None) -> bool:
 
     Args:
         labels: of the container or network.
-        now: wall clock, seconds since 1970; by default this machine's.
     """
     if labels.get(MARK) != "1":
         return False
@@ -60,7 +59,7 @@ def is_orphan(labels: Mapping[str, str], now: float | None = None) -> bool:
             if not pid.isdigit() or started(int(pid)) != labels.get(f"{MARK}.started"):
                 return True
         return uptime() - _number(labels, "uptime") > lifetime
-    age = (time.time() if now is None else now) - _number(labels, "created")
+    age = time.time() - _number(labels, "created")
     return age > lifetime + MAX_AGE
 
 

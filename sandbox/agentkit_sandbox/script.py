@@ -25,6 +25,7 @@ from agentkit_sandbox.base import (
     SandboxLost,
     SandboxPolicy,
 )
+from agentkit_sandbox.channel import MAX_CODE, SLACK, Ending, check_timeout
 from agentkit_sandbox.daemon import hang_up, in_thread
 from agentkit_sandbox.names import media_type, plain_path, safe_name, unique
 from agentkit_sandbox.policy import MIB, Runner
@@ -39,9 +40,6 @@ n=0
 while [ $n -lt 100000 ]; do
   if read -r word; then n=0; kill -9 -1 2>/dev/null; echo "$word"; else n=$((n+1)); fi
 done"""
-MAX_CODE: Final = 4 * MIB
-MAX_TIMEOUT: Final = 3600.0
-SLACK: Final = 15.0
 # All that was announced is read, also when it cannot be written: nobody then waits for the other.
 _TAKE: Final = 'head -c "$2" | { cat > "$1"; code=$?; cat > /dev/null; (exit $code); }'
 _STORE: Final = f"rm -f /tmp/program-*; {_TAKE}"
@@ -96,7 +94,7 @@ class ScriptSession:
         self.name = name
         self._engine, self._channel, self._policy = engine, channel, policy
         self._lock = asyncio.Lock()
-        self._closing: asyncio.Task[str] | None = None
+        self._ending = Ending(channel)
 
     @classmethod
     async def open(
@@ -201,36 +199,29 @@ class ScriptSession:
                 async with asyncio.timeout(SLACK):
                     await self._sweep()
             except (OSError, EOFError, TimeoutError):
-                await self._end()
+                await self._ending.end()
                 return False
             return True
 
     async def close(self) -> None:
         """End the session and remove its container. May be called twice."""
-        await self._end()
-
-    async def _end(self) -> str:
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._channel.close())
-        try:
-            return await asyncio.shield(self._closing)
-        except asyncio.CancelledError:
-            await asyncio.wait([self._closing])
-            raise
+        await self._ending.end()
 
     async def _guarded(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
         """Do one thing at a time; whatever breaks it, cancellation included, ends the sandbox."""
         async with self._lock:
             try:
-                if self._closing is not None:
+                if self._ending.has_begun:
                     raise EOFError  # noqa: TRY301 (one way to say it)
                 async with asyncio.timeout(seconds):
                     return await work
             except (OSError, EOFError, TimeoutError) as error:
                 why = str(error) or "it ended"
-                raise SandboxLost(f"The sandbox was lost: {why}. {await self._end()}") from error
+                raise SandboxLost(
+                    f"The sandbox was lost: {why}. {await self._ending.end()}"
+                ) from error
             except BaseException:
-                await self._end()
+                await self._ending.end()
                 raise
             finally:
                 work.close()  # where it never began
@@ -245,10 +236,7 @@ class ScriptSession:
         data = code.encode("utf-8", "replace")
         if len(data) > MAX_CODE or b"\0" in data:
             raise ValueError(f"The program is above {MAX_CODE} bytes, or has a zero byte in it.")
-        if not 0 < timeout <= MAX_TIMEOUT:
-            raise ValueError(
-                f"timeout is {timeout!r}; give seconds above 0, up to {MAX_TIMEOUT:g}."
-            )
+        check_timeout(timeout)
         work = self._execute(runner, data, timeout, on_output)
         return await self._guarded(timeout + 4 * SLACK, work)
 

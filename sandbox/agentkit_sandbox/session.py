@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from agentkit_sandbox.base import (
     ExecResult,
@@ -19,32 +19,14 @@ from agentkit_sandbox.base import (
     SandboxLost,
     SandboxPolicy,
 )
+from agentkit_sandbox.channel import MAX_CODE, SLACK, Channel, Ending, check_timeout
 from agentkit_sandbox.collect import Artifacts, Collected, expect, listing, require, string
 from agentkit_sandbox.names import plain_path
 from agentkit_sandbox.policy import MIB
 from agentkit_sandbox.protocol import MAX_PIECE, Frame, FrameBuffer, ProtocolFault, encode
 
-MAX_CODE: Final = 4 * MIB
 MAX_COMMAND: Final = 100_000  # bytes; Linux takes at most 128 KiB as one argument
-MAX_TIMEOUT: Final = 3600.0
-SLACK: Final = 15.0  # seconds beyond a call's own deadline and grace; then the sandbox is removed
 SLOWEST: Final = 1.0 * MIB  # bytes a second that a file needs at least on its way
-
-
-class Channel(Protocol):
-    """A two-way stream of bytes to a supervisor."""
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes; raises OSError when the other side is gone."""
-        ...
-
-    async def receive(self) -> bytes:
-        """Return some bytes, or b"" when the other side is gone."""
-        ...
-
-    async def close(self) -> str:
-        """Remove the sandbox, within bounded time; return the supervisor's last words."""
-        ...
 
 
 class Session:
@@ -64,13 +46,13 @@ class Session:
         self._policy = policy
         self._buffer = FrameBuffer()
         self._lock = asyncio.Lock()
-        self._closing: asyncio.Task[str] | None = None
+        self._ending = Ending(channel)
         self._nonce = ""
 
     @property
     def closed(self) -> bool:
         """Whether the session has ended."""
-        return self._closing is not None
+        return self._ending.has_begun
 
     async def greet(self) -> None:
         """Wait for the supervisor to be ready.
@@ -156,10 +138,7 @@ class Session:
         timeout: float,  # noqa: ASYNC109 (as above)
         on_output: Callable[[str], None] | None,
     ) -> ExecResult:
-        if not 0 < timeout <= MAX_TIMEOUT:
-            raise ValueError(
-                f"timeout is {timeout!r}; give seconds above 0, up to {MAX_TIMEOUT:g}."
-            )
+        check_timeout(timeout)
         collected = Collected(self._policy, on_output)
         async with self._lock, self._conversation(timeout + SLACK, "did not answer in time"):
             await self._request({"op": operation, "timeout": timeout}, body)
@@ -265,17 +244,7 @@ class Session:
 
     async def close(self) -> None:
         """End the session and remove its container. May be called twice."""
-        await self._end()
-
-    async def _end(self) -> str:
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._channel.close())
-        # Shielded: whoever is cancelled while it waits, the removal goes on, and it is bounded.
-        try:
-            return await asyncio.shield(self._closing)
-        except asyncio.CancelledError:
-            await asyncio.wait([self._closing])
-            raise
+        await self._ending.end()
 
     async def _request(
         self, header: dict[str, Any], body: bytes = b"", *, fresh: bool = True
@@ -310,14 +279,14 @@ class Session:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
-            await self._end()
+            await self._ending.end()
             raise SandboxLost(f"The sandbox {missed} ({seconds:g} s) and was removed.") from None
         except (ProtocolFault, EOFError, OSError) as error:
-            words = await self._end()
+            words = await self._ending.end()
             reason = str(error) if isinstance(error, ProtocolFault) else "it ended"
             raise SandboxLost(f"The sandbox was lost: {reason}. {words}".strip()) from error
         except BaseException:
-            await self._end()
+            await self._ending.end()
             raise
         finally:
             self._nonce = ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from agentkit import Agent, Artifact, Limits, MemoryStore, ToolResult, tool
-from agentkit.agent.subagent import child_id
+from agentkit.agent.below import child_id
 from agentkit.errors import LimitExceeded, RunNotFound
 from agentkit.events import Nested, RunStarted, ToolFinished
 from agentkit.testing import Call, Say, ScriptedModel
@@ -160,3 +160,19 @@ def test_outside_a_run_the_tool_simply_runs_the_agent():
     assert made.parameters["properties"]["task"]["description"].startswith("everything")
     with pytest.raises(RunNotFound):
         asyncio.run(store.load("0"))
+
+
+def test_a_call_id_that_comes_again_in_a_later_turn_is_another_run():
+    script = [Say(calls=[replace(task(what), id="c")]) for what in "AB"]
+    seen = []
+
+    async def main():
+        agent = boss([*script, "done"], researcher(answer_task), store=MemoryStore())
+        async with agent.open(seen.append) as run:
+            await run.send("go")
+
+    asyncio.run(main())
+    log = [event for event in seen if not isinstance(event, Nested) and hasattr(event, "body")]
+    results = bodies(log, ToolFinished)
+    assert [one.content for one in results] == ["about A", "about B"]
+    assert len({one.sub_run.run_id for one in results}) == 2

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 import textwrap
 
 import pytest
 
 from agentkit.testing import Call, GLMServer, Refuse, Say
 from logs import read_log
+from terminal import Terminal
 
 TOOLS = """
     from agentkit import tool
@@ -31,11 +28,21 @@ TOOLS = """
 """
 ERASING = ("--tools", "tools.py", "--ask", "destructive")
 
+SUB_AGENT = """
+    from agentkit import Agent, ApprovalPolicy, Rule
+    import tools
+
+    asking = ApprovalPolicy((Rule("ask", hint="destructive"),))
+    cleaner = Agent(name="cleaner", tools=[tools.erase], approval=asking).as_tool()
+"""
+
 
 def brain(request):
     """Say what the user said so far; erase and refuse where the last message asks for it."""
     said = [m["content"] for m in request["messages"] if m["role"] == "user"]
     last = request["messages"][-1]
+    if "delegate" in said[-1] and last["role"] == "user":
+        return Say(calls=[Call("cleaner", {"task": "erase it"}, id=f"sub_{len(said)}")])
     if "refuse" in said[-1]:
         return Refuse(401, "1000", "bad key")
     if "erase" in said[-1] and last["role"] == "user":
@@ -140,6 +147,18 @@ def test_a_call_waits_for_a_command_where_nobody_can_be_asked(piped, tmp_path):
     assert "not that one" in out[-1]
 
 
+def test_a_call_of_a_sub_agent_waits_for_a_command_too(piped, tmp_path):
+    (tmp_path / "subs.py").write_text(textwrap.dedent(SUB_AGENT))
+    code, _, err = piped(["delegate", "hello"], "--tools", "subs.py:cleaner")
+    assert code == 3
+    assert "erase waits, call call_1" in err
+    code, out, err = piped(["/approve", "delegate", "/deny not that one"], "--resume")
+    assert (code, len(out)) == (0, 2), err
+    assert out[0] == "heard delegate / heard erase it / erased a.txt.."
+    assert "not that one" in out[1]
+    assert (tmp_path / "erased").read_text() == "a.txt\n"
+
+
 def test_commands_tell_about_the_run_and_a_wrong_one_is_not_sent(piped, tmp_path):
     lines = ["/undo", "/fork", "/continue", "/approve", "one", "/help", "/tools", "/cost", "/coast"]
     code, out, err = piped([*lines, "/trace page.html", "/trace no/such", "/quit", "x"], *ERASING)
@@ -148,7 +167,7 @@ def test_commands_tell_about_the_run_and_a_wrong_one_is_not_sent(piped, tmp_path
         "no message to take back",
         "nothing to copy",
         "no user message yet",
-        "No call '(none named)'",
+        "No call waits for approval.",
         "/undo      Take the last message back",
         "Erase a file. (destructive)",
         "the next prompt has about",
@@ -177,64 +196,11 @@ def test_nothing_said_leaves_no_run(piped):
     assert "no chat to resume" in err
 
 
-class Terminal:
-    """A program on a terminal of its own: what it shows, and keys for it."""
-
-    def __init__(self, command, env, folder):
-        self.shown = ""
-        main, side = pty.openpty()
-        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        self.process = subprocess.Popen(
-            ["setsid", "--ctty", *command],
-            stdin=side,
-            stdout=side,
-            stderr=side,
-            env=env,
-            cwd=folder,
-        )
-        os.close(side)
-        self._main = main
-        self._more = asyncio.Event()
-        asyncio.get_running_loop().add_reader(main, self._read)
-
-    def _read(self):
-        try:
-            data = os.read(self._main, 65536)
-        except OSError:  # the other end is closed
-            data = b""
-        if not data:
-            asyncio.get_running_loop().remove_reader(self._main)
-        if b"\x1b[6n" in data:  # where the cursor is, prompt_toolkit asks
-            self.type("\x1b[1;1R")
-        # Spaces may come as movements of the cursor, so none are kept.
-        text = data.decode(errors="replace")
-        self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\s", "", text)
-        self._more.set()
-
-    def type(self, keys):
-        os.write(self._main, keys.encode())
-
-    async def until(self, phrase):
-        """Wait until a phrase is shown, and forget what came before it."""
-        phrase = phrase.replace(" ", "")
-        async with asyncio.timeout(40):
-            while phrase not in self.shown:
-                self._more.clear()
-                await self._more.wait()
-        self.shown = self.shown.partition(phrase)[2]
-
-    async def end(self):
-        code = await asyncio.to_thread(self.process.wait, 40)
-        asyncio.get_running_loop().remove_reader(self._main)
-        os.close(self._main)
-        return code
-
-
 @contextlib.asynccontextmanager
-async def terminal(folder, *words, launch=("-m", "agentkit.cli.main")):
+async def terminal(folder, *words, launch=("-m", "agentkit.cli.main"), command="chat", **more):
     async with GLMServer(brain, chunk_seconds=0.01) as server:
-        command = [sys.executable, *launch, "chat", *words]
-        screen = Terminal(command, environment(server, folder), folder)
+        words = [sys.executable, *launch, command, *words]
+        screen = Terminal(words, environment(server, folder) | more, folder)
         try:
             yield screen
         except BaseException:

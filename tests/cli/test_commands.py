@@ -97,6 +97,12 @@ def test_run_json_prints_the_durable_events_and_last_the_finished_run(tmp_path):
         (["run", "x", "--instructions", "@nowhere.txt"], [], 2, "nowhere.txt"),
         (["run", "x", "--provider", "nobody"], [], 2, "nobody"),
         (["run"], [], 2, "TASK"),
+        (["run", " "], [], 2, "TASK is empty"),
+        (["run", "x", "--cost", "0"], [], 2, "cost_usd=0"),
+        (["run", "x", "--tools", "code:x"], [], 2, "too many"),
+        (["chat", "--agent", "nowhere.py:x"], [], 2, "--agent nowhere.py:x"),
+        (["chat", "--agent", "agentkit:tool"], [], 2, "expected an Agent"),
+        (["runs", "tail"], [], 1, "agentkit demo"),
         (["demo", "--documents", "nowhere"], [], 2, "nowhere"),
     ],
 )
@@ -136,6 +142,32 @@ def test_a_signal_marks_the_run_interrupted_in_the_log(tmp_path, number, expecte
     assert "Traceback" not in err
     log = read_log(tmp_path, run_id)
     assert log[-1].kind == "run_interrupted"
+    assert f"agentkit resume {run_id}" in err
+
+
+def test_an_answer_is_told_even_when_its_files_cannot_be_saved(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from agentkit.tool import Artifact, tool\n"
+        "@tool\n"
+        "def draw() -> Artifact:\n"
+        "    return Artifact('x.txt', 'text/plain', b'hello')\n"
+    )
+    words = ("run", "x", "--tools", "mine.py", "--artifacts", "mine.py/here")
+    script = [Say(calls=[Call("draw", {})]), "drawn"]
+    code, out, err = call(*words, home=tmp_path, script=script)
+    assert (code, out) == (2, "drawn\n")
+    assert "x.txt cannot be saved in mine.py/here" in err
+    assert "Traceback" not in err
+
+
+def test_a_limit_says_how_to_go_on(tmp_path):
+    plan = Say(calls=[Call("update_plan", {"steps": [{"title": "look"}]})])
+    words = ("plan it", "--turns", "1")
+    code, _, err = call("run", *words, home=tmp_path, script=[plan])
+    assert code == 1
+    going_on = err.splitlines()[-1].removeprefix("go on with: agentkit ").replace("N", "5")
+    code, out, _ = call(*going_on.split(), home=tmp_path, script=["done"])
+    assert (code, out) == (0, "done\n")
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path):

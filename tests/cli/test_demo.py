@@ -15,12 +15,16 @@ DOCUMENTS = ROOT / "examples" / "documents"
 
 
 def demo(tmp_path, *words, **environment):
+    return shell(tmp_path, "demo", "--artifacts", str(tmp_path), *words, **environment)
+
+
+def shell(tmp_path, *words, **environment):
     import os
 
     env = {name: value for name, value in os.environ.items() if not name.startswith("ZAI_")}
     env |= {"AGENTKIT_HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     return subprocess.run(
-        [sys.executable, "-m", "agentkit.cli.main", "demo", "--artifacts", str(tmp_path), *words],
+        [sys.executable, "-m", "agentkit.cli.main", *words],
         cwd=ROOT,
         env=env | environment,
         capture_output=True,
@@ -72,6 +76,10 @@ def test_without_a_daemon_the_demo_gives_tables_and_says_what_was_missing(tmp_pa
     assert re.search(
         r"\d+ turns · [\d,]+ tokens in \(\d+% cached\).*\$0\.\d+ · [\d.]+ s", done.stderr
     )
+    run = re.search(r"run ([0-9a-f]{24})$", done.stderr, re.MULTILINE)[1]
+    again = shell(tmp_path, "replay", run)
+    assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
+    assert "different: 0" in again.stderr
 
 
 def test_documents_without_any_figure_lead_to_an_honest_answer(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -25,6 +26,14 @@ TOOLS = """
     def erase(path: str) -> str:
         open("erased", "a").write(path + "\\n")
         return f"erased {path}"
+"""
+
+SUB_AGENT = """
+    from agentkit import Agent, ApprovalPolicy, Rule
+    import tools
+
+    asking = ApprovalPolicy((Rule("ask", hint="destructive"),))
+    cleaner = Agent(name="cleaner", tools=[tools.erase], approval=asking).as_tool()
 """
 
 
@@ -72,6 +81,43 @@ def test_a_run_pauses_for_an_approval_and_goes_on_when_it_comes(shell, tmp_path)
     assert not (tmp_path / "erased").exists()
     code, out, err = shell("resume", run_id(err)[:20], "--approve", "call_1")
     assert (code, out) == (0, "glm-5: a.txt / erased a.txt\n"), err
+    assert (tmp_path / "erased").read_text() == "a.txt\n"
+
+
+def two_cleaners(request):
+    """Above: a cleaner for each file; below: erase it."""
+    tools = [one["function"]["name"] for one in request["tools"]]
+    if "cleaner" not in tools:
+        return brain(request)
+    said = [m["content"] for m in request["messages"] if m["role"] == "tool"]
+    files = "a.txt", "b.txt"
+    calls = [Call("cleaner", {"task": one}, id=f"for_{one[0]}") for one in files]
+    return Say(" | ".join(said)) if said else Say(calls=calls)
+
+
+def test_calls_of_sub_agents_are_approved_by_their_runs(shell, tmp_path):
+    (tmp_path / "subs.py").write_text(textwrap.dedent(SUB_AGENT))
+    code, out, err = shell("run", "Clean up.", "--tools", "subs.py:cleaner", script=two_cleaners)
+    assert (code, out) == (3, ""), err
+    top = run_id(err)
+    waits = re.findall(r"waits for approval: erase, call (\S+)/call_1 of run (\S+)", err)
+    assert len(waits) == 2
+    assert all(run == again for run, again in waits)
+    assert f"go on with: agentkit resume {top} --approve {waits[0][0]}/call_1" in err
+    _, out, _ = shell("runs", "list")
+    assert out.count("  paused  ") == 3
+    assert out.count("↳ cleaner") == 2
+    _, out, _ = shell("runs", "show", top)
+    assert f"approval of {waits[0][0]}/call_1, {waits[1][0]}/call_1" in out
+    code, _, err = shell("resume", top, "--approve", "call_1", script=two_cleaners)
+    assert code == 2
+    assert all(f"{run}/call_1 (erase)" in err for run, _ in waits)
+    first, second = (f"{run}/call_1" for run, _ in waits)
+    words = "--approve", first, "--deny-call", f"{second}=not b"
+    code, out, err = shell("resume", top, *words, script=two_cleaners)
+    assert code == 0, err
+    assert "a.txt / erased a.txt | " in out
+    assert "Reason: not b." in out
     assert (tmp_path / "erased").read_text() == "a.txt\n"
 
 

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from agentkit.cli.live import View
-from agentkit.events import Event, Nested, Replied, SubRun, ToolFinished, ToolStarted
+from agentkit.events import ApprovalAsked, Event, Nested, Replied, SubRun, ToolFinished, ToolStarted
 from agentkit.messages import Assistant, ToolCall
 from agentkit.usage import Usage
 
@@ -46,6 +46,8 @@ def test_a_sub_agent_works_on_the_line_of_its_call_and_its_dollars_count_at_once
     view(Nested("c1", "sub", Nested("k", "deeper", event(look))))
     assert "ask ▸ look here" in shown(view)
     assert "$0.7500" in shown(view)
+    view(Nested("c1", "sub", event(ApprovalAsked(call_id="l", name="wipe", arguments={}))))
+    assert "ask ▸ wipe waits for approval" in shown(view)
     done = ToolFinished(
         call_id="c1", name="ask", status="ok", content="",
         sub_run=SubRun("sub", 1, Usage(100, 50, 10), 0.25),
@@ -75,3 +77,12 @@ def test_a_question_is_not_erased_when_the_live_part_comes_back():
             console.print("Allow?")
         back = console.file.getvalue()[asked:]
         assert "\x1b[1A" not in back  # the cursor never goes up over the question
+
+
+def test_what_happens_during_a_question_is_told_after_it():
+    view = View(Console(file=io.StringIO(), width=80))
+    with view.hidden():
+        with view.hidden():
+            view(replied())
+        assert view._console.file.getvalue() == ""
+    assert "turn 1: the answer" in view._console.file.getvalue()

@@ -119,8 +119,26 @@ def test_an_unknown_and_an_ambiguous_run_and_an_empty_store_are_told(home, tmp_p
     assert "No run begins with 'zz'" in unknown.stderr
     assert "Several runs begin with '0'" in shell(home, "runs", "show", "0").stderr
     empty = shell(tmp_path, "runs", "tail")
-    assert (empty.returncode, "no runs yet" in empty.stderr) == (2, True)
+    assert (empty.returncode, "no runs yet" in empty.stderr) == (1, True)
     assert shell(tmp_path, "runs", "list").stdout == ""
+
+
+def test_the_context_of_a_run_is_looked_for_in_the_configured_store(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("AGENTKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("AGENTKIT_STORE", f"sqlite:///{home}")
+    run_id = CliRunner().invoke(cli, ["runs", "list"]).stdout.splitlines()[1].split()[0]
+    told = CliRunner().invoke(cli, ["context", run_id], catch_exceptions=False)
+    assert "tokens on average" in told.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("trace", "-o"), ("context", "--plot"), ("export", "-o")], ids=lambda words: words[0]
+)
+def test_a_file_that_cannot_be_written_is_told(home, words):
+    listed = shell(home, "runs", "list").stdout.splitlines()
+    done = shell(home, words[0], listed[1].split()[0], words[1], "/nowhere/x.svg")
+    assert done.returncode == 2
+    assert "/nowhere/x.svg cannot be written" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["openai", "sharegpt", "atif"])

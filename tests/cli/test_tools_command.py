@@ -38,6 +38,9 @@ def draw() -> ToolResult:
 
 def fail(why: str):
     raise ValueError(why)
+
+class Needy:
+    def __init__(self, what): ...
 '''
 
 
@@ -85,7 +88,8 @@ def test_without_options_the_installed_toolsets_are_listed(home):
     code, out, err = call("tools", "list", home=home)
     assert code == 0
     assert "execute_code\t" in out
-    assert "left out documents: " in err
+    assert "left out: --tools documents: " in err
+    assert "documents:ARGUMENT" in err
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,9 @@ def test_without_options_the_installed_toolsets_are_listed(home):
         (["list", "--tools", "mine.py:nothing"], "nothing"),
         (["list", "--tools", "beside.py"], "made with @tool"),
         (["list", "--tools", "nowhere.py"], "no file"),
+        (["list", "--tools", "mine.py:Needy"], "missing 1 required"),
         (["list", "--tools", "nowhere:x"], "neither a toolset (code, documents) nor a module"),
+        (["list", "--tools", "code:x"], "without an argument"),
         (["list", "--mcp", "no-such-program"], "there is no 'no-such-program'"),
         (["list", "--mcp", "nowhere.json"], "nowhere.json cannot be read"),
         (["call", "add", "--tools", "mine.py", "--args", "@nowhere"], "nowhere"),

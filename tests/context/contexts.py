@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from agentkit import Agent, Limits, MemoryStore, tool
-from agentkit.context import Clear, Compact, Context, ContextPolicy, Offload
+from agentkit.context import Clear, Compact, Context, ContextPolicy, Offload, without_reader
 from agentkit.model import wire
 from agentkit.model.catalog import Price
 from agentkit.model.providers import ZAI
@@ -24,13 +25,21 @@ def encode(message):
     return wire.encode(message, ZAI)
 
 
-def fresh(policy=None, tools=b"[]", window=None):
-    return Context("system", tools, encode, policy=policy, price=PRICE, window=window)
+READING = b'[{"function":{"name":"read_result"}}]'
+
+
+def fresh(policy=None, tools=b"[]", window=None, reading=READING):
+    return Context(
+        "system", tools, encode, reading=reading, policy=policy, price=PRICE, window=window
+    )
 
 
 def folded(events, system, tools, policy):
     """Return a context that has folded these events."""
-    context = Context(system, tools, encode, policy=policy, price=PRICE, window=202_752)
+    base = without_reader(tools)
+    context = Context(
+        system, base, encode, reading=tools, policy=policy, price=PRICE, window=202_752
+    )
     for event in events:
         context.apply(event.body)
     return context
@@ -63,6 +72,18 @@ def filler(size, seed=0):
 def is_upkeep(request):
     last = request["messages"][-1]
     return last["role"] == "system" and last["content"].startswith(UPKEEP)
+
+
+class Watched(ScriptedModel):
+    """A scripted model that remembers the bytes of each request."""
+
+    def __init__(self, script):
+        super().__init__(script)
+        self.sent = []
+
+    async def ask(self, request, emit=None, early=None):
+        self.sent.append((tuple(request.messages), request.tools, request.digest))
+        return await super().ask(request, emit, early)
 
 
 class Worker:
@@ -129,3 +150,17 @@ EAGER = ContextPolicy(
     compact=Compact(at=9_000, tail=1_000, summary=900, floor=1_000),
 )
 """Does everything early, so that small runs meet all of it."""
+
+
+def work(worker, *, said="go", **options):
+    """Run a worker; return its log, its model and the store."""
+    store = options.pop("store", None) or MemoryStore()
+    model = options.pop("model", None) or Watched(worker)
+
+    async def main():
+        async with worker.agent(store=store, model=model, **options).open() as run:
+            for text in [said] if isinstance(said, str) else said:
+                await run.send(text)
+            return run.events
+
+    return asyncio.run(main()), model, store

@@ -142,7 +142,7 @@ def test_the_token_estimate_is_exact_at_the_last_usage_and_grows_with_what_follo
 
 def test_a_paste_is_bounded_from_above():
     estimate = TokenEstimate()
-    estimate.anchor(4_000, Usage(input=1_000), 0, 1)
+    estimate.anchor(4_000, Usage(input=1_000), [4_000, 0])
     assert estimate.of(40_000) == 10_000
     assert estimate.of(100_000) == 40_000
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 
 import pytest
-from contexts import HANDLE, Worker, fresh, kinds
+from contexts import HANDLE, Watched, Worker, filler, fresh, kinds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +91,7 @@ def test_an_identical_result_that_still_stands_is_not_repeated():
     note, again = run.take(finished(text, call="b"))
     assert note.same_as == "a"
     assert again.content.startswith("[unchanged")
-    assert digest(text) in again.content
+    assert digest(text)[:12] in again.content
     third = run.take(finished(text, call="c"))[1]
     assert third.content == again.content  # so that a loop shows as a loop
 
@@ -129,6 +130,58 @@ def test_a_large_text_can_be_read_by_lines_by_pattern_and_page_by_page():
     page = run.read(note.handle)
     assert "go on with lines=" in page.splitlines()[0]
     assert len(page) < 4_000 * 4
+
+
+SOURCE = (
+    """\
+class Parser:
+    def fast_parse(self, text):
+        raise TypeError("x[0] is no (thing")
+class parsing:
+    price = "$5.00"
+# main.py, mainXpy
+"""
+    + "pass\n" * 2_000
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lines"),
+    [
+        ("def .*parse", [2]),
+        ("^class", [1, 4]),
+        (r"^class \w+:$|\$\d", [1, 4, 5]),
+        ("typeerror|VALUEERROR", [3]),
+        ("(?m)^CLASS", [1, 4]),
+        # What is no expression, or none that matches, is looked for as it stands.
+        ("no (thing", [3]),
+        ("x[0]", [3]),
+        ("$5.00", [5]),
+        ("[|$5.00", [3, 5]),
+        ("main.py", [6]),
+    ],
+)
+def test_patterns_are_regular_expressions_or_what_models_mean_by_them(pattern, lines):
+    run = Ingest()
+    note, _ = run.take(finished(SOURCE))
+    shown = run.read(note.handle, pattern=pattern).splitlines()
+    assert shown[0] == f"[{len(lines)} lines match]"
+    numbered = {int(row.partition(": ")[0]): row.partition(": ")[2] for row in shown[1:]}
+    assert set(lines) <= numbered.keys()
+    assert all(min(abs(at - line) for line in lines) <= 1 for at in numbered)
+    assert all(SOURCE.splitlines()[at - 1] == row for at, row in numbered.items())
+
+
+def test_a_pattern_that_would_run_for_years_is_stopped_and_what_it_found_is_kept(monkeypatch):
+    monkeypatch.setattr("agentkit.context.reader._SECONDS", 5.0)  # enough to start under load
+    run = Ingest()
+    note, _ = run.take(finished("aaaa\n" + "a" * 60 + "!\n" + "filling\n" * 2_000))
+    shown = run.read(note.handle, pattern="^(a|a)+$").splitlines()
+    assert shown[0].startswith("[1 lines match; stopped after 5 seconds")
+    assert shown[1] == "1: aaaa"
+    monkeypatch.setattr("agentkit.context.reader._SECONDS", 0.5)
+    with pytest.raises(ToolError, match=r"as far as 0\.5 seconds"):
+        run.read(note.handle, pattern="^(a|a)+b$")
 
 
 def test_one_long_line_can_be_read_to_its_end():
@@ -231,9 +284,30 @@ def test_a_run_offloads_and_reads_back_over_the_wire_and_a_lost_blob_is_told(tmp
     assert len(finished_.content) < 3_000
 
 
-def test_the_tool_is_there_only_where_results_may_be_offloaded():
-    for policy, there in (("default", True), ("unmanaged", False)):
-        worker = Worker(0)
-        asyncio.run(worker.agent(policy=policy).run("go"))
-        names = [one["function"]["name"] for one in worker.seen[0]["tools"]]
-        assert ("read_result" in names) is there
+def bare(sent):
+    """Return prompts and tools without the random ids of calls."""
+    parts = [[*prompt, tools] for prompt, tools, _ in sent]
+    return [[re.sub(rb"call_[0-9a-f]{24}", b"call", each) for each in prompt] for prompt in parts]
+
+
+def test_the_tool_joins_with_the_first_edit_that_needs_it_and_stays():
+    """A run that needs no edit sends what an unmanaged one sends, to the byte."""
+    sizes = [400, 400, 60_000, 400, 60_000, 400]
+
+    @tool
+    def look(step: int) -> str:
+        """Look."""
+        return filler(sizes[step], step)
+
+    def run(policy, steps):
+        script = [*[Say("", "", [Call("look", {"step": at})]) for at in range(steps)], Say("done")]
+        model = Watched(script)
+        agent = Worker(0).agent(policy=policy, model=model, tools=[look])
+        asyncio.run(agent.run("go"))
+        return model.sent
+
+    short, unmanaged = run("default", 2), run("unmanaged", 2)
+    assert bare(short) == bare(unmanaged)
+    tools = [sent[1] for sent in run("default", 6)]
+    assert [b"read_result" in each for each in tools] == [False] * 3 + [True] * 4
+    assert len(set(tools)) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -210,6 +211,18 @@ def test_a_wrong_key_is_told_with_advice_and_without_the_key():
     assert requests == 0
     assert error.fault.code == "1000"
     assert "ZAI_API_KEY" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("secret-key-0123456789", "the [key] is no good"), ("x", "the x is no good")]
+)
+def test_a_key_is_kept_out_of_what_a_server_says_unless_it_only_stands_for_one(key, told):
+    async def main():
+        async with GLMServer([Refuse(401, "1000", f"the {key} is no good")]) as server:
+            await GLM(base_url=server.base_url, api_key=key).complete("hello")
+
+    with pytest.raises(AuthenticationFailed, match=re.escape(told)):
+        asyncio.run(main())
 
 
 @pytest.mark.parametrize(

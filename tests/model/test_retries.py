@@ -238,10 +238,10 @@ def test_a_fallback_answers_stays_and_is_logged_with_what_it_costs_the_cache():
     assert result.output == "from the spare"
     assert (first, second) == (1, 2)
     notes = [event.body for event in log if event.kind == "noted"]
-    assert [note.topic for note in notes] == ["fallback", "fallback"]
-    assert notes[0].data["wanted"] == "glm-5"
-    assert notes[0].data["cache_loss_usd"] > 0
-    assert "no balance" in notes[0].text
+    assert [note.topic for note in notes] == ["failover", "fallback", "fallback"]
+    assert notes[1].data["wanted"] == "glm-5"
+    assert notes[1].data["cache_loss_usd"] > 0
+    assert "no balance" in notes[1].text
 
 
 def test_a_wrong_key_is_told_and_not_papered_over_by_a_fallback():

@@ -167,9 +167,9 @@ def test_a_daemon_that_goes_away_during_a_start_is_told_and_leaves_nothing(far, 
         await backend.close()
 
     asyncio.run(run())
-    # A create or a start that was on its way arrives when it pleases. What runs ends by itself; what
-    # was created and never started is the reaper's after a while, and swept by hand here, until
-    # nothing has been there for a second.
+    # A create or a start that was on its way arrives when it pleases. What runs ends by itself;
+    # what was created and never started is the reaper's after a while, and swept by hand here,
+    # until nothing has been there for a second.
     quiet = ended = time.monotonic()
     while time.monotonic() < min(quiet + 1, ended + 60):
         if sweep() | (live() - before):

@@ -8,7 +8,7 @@ import pytest
 from dispatching import POLICY, Log, call, until
 
 from agentkit.events import ApprovalAnswered, ApprovalAsked, ToolFinished, ToolStarted
-from agentkit.tool import Answer, ApprovalPolicy, Dispatcher, Past, Rule, tool
+from agentkit.tool import Answer, ApprovalPolicy, Dispatcher, Past, Postponed, Rule, tool
 
 ASK = ApprovalPolicy((Rule("ask", "send", reason="it leaves the house"),))
 
@@ -222,6 +222,21 @@ def test_calls_behind_one_that_is_denied_run():
     calls = [call(desk.order, {"what": what}, what) for what in "abc"]
     play([desk.order], calls, approval=policy, approver=lambda q: False)
     assert desk.trace == ["a", "c"]
+
+
+def test_a_call_that_its_tool_postpones_stays_open_with_those_behind_it():
+    @tool(idempotent=True, writes="desk")
+    async def wait() -> Postponed:
+        return Postponed()
+
+    @tool(writes="desk")
+    async def after() -> str:
+        return "after"
+
+    calls = [call(wait, {}, "a"), call(after, {}, "b"), call(look, {}, "c")]
+    log = play([wait, after, look], calls)
+    assert sorted(one.call_id for one in log.started) == ["a", "c"]
+    assert [one.call_id for one in log.finished] == ["c"]
 
 
 def test_a_call_that_is_denied_before_its_turn_does_not_let_those_behind_it_overtake():

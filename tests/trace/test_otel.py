@@ -13,12 +13,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
+from agentkit import Agent, ApprovalPolicy, Rule
 from agentkit.errors import ConfigError
 from agentkit.events import Replied
 from agentkit.store import MemoryStore
+from agentkit.testing import Call, Say, ScriptedModel
 from agentkit.trace import conventions, otel, read_run
 from otlp import receiver
-from trace_recording import cut, record, recorded
+from trace_recording import cut, record, recorded, weather
 
 ROOT = b""
 
@@ -158,6 +160,43 @@ def test_a_run_that_goes_on_sends_the_same_tree_under_the_callers_span():
         otel.export([stored], url)
     ours = {s.name: facts(s) for s in got if s.name.startswith("execute_tool")}
     assert ours.items() <= {s.name: facts(s) for s in again}.items()
+
+
+def test_a_sub_agent_that_waited_goes_on_under_its_calls_next_span():
+    asking = ApprovalPolicy((Rule("ask", "weather"),))
+    script = ScriptedModel([Say(calls=[Call("weather", {"city": "Oslo"}, id="w")]), "rain"])
+    child = Agent(script, name="child", tools=[weather], approval=asking)
+    above = ScriptedModel([Say(calls=[Call("child", {"task": "t"})]), "done"])
+    store = MemoryStore()
+    parent = Agent(above, name="parent", tools=[child.as_tool()], store=store)
+    provider = TracerProvider(shutdown_on_exit=False)
+    stored = []
+    with receiver() as (url, got):
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces")))
+
+        async def main():
+            async with parent.open(otel.Spans(provider.get_tracer("test"))) as run:
+                await run.send("go")
+                stored.append(await read_run(store, run.id))
+                await run.approve("w")
+                await run.resume()
+                stored.append(await read_run(store, run.id))
+
+        asyncio.run(main())
+        provider.shutdown()
+    before = ("invoke_agent child", [("chat glm-5", [])])
+    after = ("invoke_agent child", [("chat glm-5", []), ("execute_tool weather", [])])
+    paused = ("invoke_agent parent", [("chat glm-5", []), ("execute_tool child", [before])])
+    ended = ("invoke_agent parent", [("chat glm-5", []), ("execute_tool child", [after])])
+    assert by_name(tree(got)) == by_name([paused, ended])
+    states = [facts(one)["agentkit.tool.status"] for one in got if one.name == "execute_tool child"]
+    assert sorted(states) == ["ok", "paused"]
+    with receiver() as (url, early):
+        otel.export(stored[:1], url)
+    assert by_name(tree(early)) == by_name([paused])
+    with receiver() as (url, late):
+        otel.export(stored[1:], url)
+    assert sorted(one.name for one in late) == sorted(one.name for one in got)
 
 
 def test_a_log_that_stops_in_the_middle_ends_its_spans_there(run):

@@ -55,7 +55,7 @@ def test_the_page_is_written_and_its_path_printed(home):
     [
         (["0000"], 1, "begins with '0000'"),
         (["f"], 1, "begin with 'f'"),
-        ([RUN, "-o", "nowhere/run.html"], 2, "Name another file with -o"),
+        ([RUN, "-o", "nowhere/run.html"], 2, "Name another file"),
         ([RUN, "-o", "home"], 2, "directory"),
         ([], 2, "RUN"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from agentkit import Agent, SQLiteStore, tool, workflow
+from agentkit import Agent, ApprovalPolicy, Rule, SQLiteStore, tool, workflow
 from agentkit.testing import Call, Say, ScriptedModel
 from agentkit.trace import render_page
 
@@ -56,6 +56,43 @@ def test_sub_agents_of_a_real_run_stand_inside_their_calls(tmp_path):
     head = page.partition(b"<h2>Timeline")[0].decode()
     assert "Have a die rolled." in head
     assert "It was a four." in head
+
+
+def test_a_sub_agent_that_waits_stands_inside_the_call_that_waits_for_it(tmp_path):
+    calls = [Call("roll", {"sides": 6}, id="r1")]
+    asking = ApprovalPolicy((Rule("ask", "roll"),))
+    brain = ScriptedModel([Say(calls=calls), "four"])
+    sub = Agent(brain, name="dicer", tools=[roll], approval=asking)
+    script = [Say(calls=[Call("dicer", {"task": "roll"}, id="d1")]), "It was a four."]
+
+    async def main():
+        store = SQLiteStore(tmp_path)
+        agent = Agent(ScriptedModel(script), name="boss", tools=[sub.as_tool()], store=store)
+        paused = await agent.run("Have a die rolled.")
+        pages = [await render_page(store, paused.run_id)]
+        result = await agent.resume(paused.run_id, answers={"r1": True})
+        pages.append(await render_page(store, paused.run_id))
+        await store.close()
+        return paused, result, pages
+
+    paused, result, pages = asyncio.run(main())
+    boss, dicer = data_of(pages[0])["runs"]
+    assert (boss["state"], dicer["state"]) == ("paused", "paused")
+    (turn,) = [row for row in boss["rows"] if row["k"] == "turn"]
+    assert ["hold", "waits for approval"] in turn["flags"]
+    (call,) = turn["calls"]
+    assert (call["status"], call["sub"]["run"], call["sub"]["about"][:6]) == ("held", 1, "1 turn")
+    pause = next(row for row in boss["rows"] if row.get("title") == "Paused")
+    assert pause["fields"] == [["calls", f"{paused.pending[0].run_id}/r1"]]
+    (turn,) = [row for row in dicer["rows"] if row["k"] == "turn"]
+    assert turn["calls"][0]["status"] == "held"
+    assert "approval · `dicer`" in pages[0].partition(b"<h2>Timeline")[0].decode()
+    boss, dicer = data_of(pages[1])["runs"]
+    assert (boss["state"], dicer["state"]) == ("finished", "finished")
+    (call,) = boss["rows"][2]["calls"]
+    assert (call["status"], call["tries"], call["sub"]["run"]) == ("ok", 2, 1)
+    head = pages[1].partition(b"<h2>Timeline")[0].decode()
+    assert f"${result.cost_usd:.4f}" in head
 
 
 def test_steps_of_a_real_workflow_hold_the_runs_that_they_started(tmp_path):

@@ -198,11 +198,9 @@ class Prober:
         return Observed(call, 200, tuple(parts))
 
     def _redacted(self, seen: Observed) -> Observed:
-        key, error = self.endpoint.key, seen.error
-        if not error or not key or key not in f"{error}{error.fault.message}":
+        if seen.error is None:
             return seen
-        fault = replace(error.fault, message=error.fault.message.replace(key, "[key]"))
-        return replace(seen, error=type(error)(str(error).replace(key, "[key]"), fault))
+        return replace(seen, error=faults.without_key(seen.error, self.endpoint.key))
 
 
 def _parts(body: bytes, kind: str) -> list[Json]:

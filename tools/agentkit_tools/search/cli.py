@@ -33,7 +33,7 @@ def documents() -> None:
 @INDEX
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def index(folder: Path, path: str | None, *, as_json: bool) -> None:
-    """Bring the index of DIR up to date, and list what could not be read."""
+    """Index DIR anew, and list what could not be read."""
     opened = _opened(folder, path)
     report = _refreshed(opened)
     if as_json:

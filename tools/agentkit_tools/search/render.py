@@ -18,10 +18,12 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from agentkit.tool.grep import Matches
 from agentkit_tools.search.chunk import estimated_tokens
-from agentkit_tools.search.grep import Matches
 from agentkit_tools.search.policy import Policy
 from agentkit_tools.search.ranking import Hit
+
+_NEAREST = 5
 
 HEADER = re.compile(
     r"^\[(?P<number>\d+)\] (?P<document>.+):(?P<start>\d+)-(?P<end>\d+) \| (?P<heading>.*?)"
@@ -121,9 +123,9 @@ def matches_text(matches: Matches, pattern: str, documents: int, policy: Policy)
     return "\n".join(shown)
 
 
-def nearest(document: str, known: Sequence[str], count: int = 5) -> list[str]:
+def nearest(document: str, known: Sequence[str]) -> list[str]:
     """Return the ids that a wrong id may have meant, likeliest first."""
     name = PurePosixPath(document).name.lower()
     same = [other for other in known if PurePosixPath(other).name.lower() == name]
-    close = difflib.get_close_matches(document, known, count, 0.5)
-    return list(dict.fromkeys([*same, *close]))[:count]
+    close = difflib.get_close_matches(document, known, _NEAREST, 0.5)
+    return list(dict.fromkeys([*same, *close]))[:_NEAREST]

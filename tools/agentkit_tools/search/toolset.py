@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import AsyncGenerator, Generator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from agentkit.tool import Tool, ToolError, tool
+from agentkit.tool.grep import InvalidPattern, grep
 from agentkit_tools.search.database import SearchError
-from agentkit_tools.search.grep import InvalidPattern, grep
 from agentkit_tools.search.index import Index
 from agentkit_tools.search.policy import Policy
 from agentkit_tools.search.render import (
@@ -131,8 +132,9 @@ class Documents:
         policy = self.policy
         with _told():
             bodies = self.index.bodies()
+            texts = ((document, zlib.decompress(body).decode()) for document, body in bodies)
             try:
-                matches = grep(bodies, pattern, policy.grep_matches + 1, policy.grep_seconds)
+                matches = grep(texts, pattern, policy.grep_matches + 1, policy.grep_seconds)
             except InvalidPattern as error:
                 raise ToolError(
                     f"{pattern!r} is no regular expression: {error}. "

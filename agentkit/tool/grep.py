@@ -1,4 +1,4 @@
-"""A regular expression over the lines of all documents, with a deadline that holds."""
+"""A regular expression over the lines of texts, with a deadline that holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ class Match:
     """One line that matches.
 
     Attributes:
-        document: id of the document.
+        document: id of the text.
         line: its number, from 1.
         text: the line, cut around the match when it is long.
     """
@@ -48,11 +47,11 @@ class Matches:
     timed_out: bool
 
 
-def grep(bodies: Iterable[tuple[str, bytes]], pattern: str, limit: int, seconds: float) -> Matches:
-    """Search documents for lines that match, at most `limit` of them.
+def grep(texts: Iterable[tuple[str, str]], pattern: str, limit: int, seconds: float) -> Matches:
+    """Search texts for lines that match, at most `limit` of them. It blocks until then.
 
     Args:
-        bodies: id and zlib-compressed UTF-8 text of each document.
+        texts: id and text of each; taken in another thread, one after the other.
         pattern: Python syntax; ignores case if it has no capital letter.
         limit: matches after which the search ends.
         seconds: deadline for all of it.
@@ -77,7 +76,7 @@ def grep(bodies: Iterable[tuple[str, bytes]], pattern: str, limit: int, seconds:
 
     timer = threading.Timer(seconds, expire)
     timer.start()
-    feeder = threading.Thread(target=_feed, args=(process, bodies, pattern, limit), daemon=True)
+    feeder = threading.Thread(target=_feed, args=(process, texts, pattern, limit), daemon=True)
     try:
         feeder.start()
         assert process.stdout is not None
@@ -96,7 +95,7 @@ def grep(bodies: Iterable[tuple[str, bytes]], pattern: str, limit: int, seconds:
 
 def _feed(
     process: subprocess.Popen[str],
-    bodies: Iterable[tuple[str, bytes]],
+    texts: Iterable[tuple[str, str]],
     pattern: str,
     limit: int,
 ) -> None:
@@ -107,8 +106,7 @@ def _feed(
     try:
         with process.stdin as stdin:
             stdin.write(json.dumps(request) + "\n")
-            for document, body in bodies:
-                text = zlib.decompress(body).decode()
+            for document, text in texts:
                 stdin.write(f"{json.dumps(document)}\n{json.dumps(text)}\n")
     except (BrokenPipeError, ValueError):
         return
