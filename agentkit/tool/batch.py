@@ -10,14 +10,7 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
-from agentkit.events import (
-    ApprovalAnswered,
-    ArtifactRef,
-    Body,
-    Noted,
-    ToolFinished,
-    ToolStarted,
-)
+from agentkit.events import ApprovalAnswered, ArtifactRef, Body, Noted, ToolFinished, ToolStarted
 from agentkit.log import ids
 from agentkit.messages import ToolCall
 from agentkit.tool.asking import Asking, Past, denied
