@@ -113,7 +113,10 @@ def explain(events: Iterable[Event], context: Context) -> list[Turn]:
             pending, aside = Turn(pending.turn + 1, 0), 0.0
         else:
             aside += _gather(body, pending, turns)
+        joins = context.is_joining
         context.apply(body)
+        if joins and not context.is_joining and turns:
+            pending.cold = "read_result joined the tools, with the first edit that needs it"
     return turns
 
 

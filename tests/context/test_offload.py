@@ -7,11 +7,12 @@ import hashlib
 import re
 
 import pytest
-from contexts import HANDLE, Watched, Worker, filler, fresh, kinds
+from contexts import HANDLE, Watched, Worker, filler, fresh, kinds, notes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit import MemoryStore, SQLiteStore, ToolError, tool
+from agentkit.cli.context import explained
 from agentkit.context import ContextPolicy, Offload, ResultReader
 from agentkit.context.offload import ingest, rows
 from agentkit.events import Offloaded, ToolFinished, ToolStarted, UserMessage
@@ -308,6 +309,22 @@ def test_the_tool_joins_with_the_first_edit_that_needs_it_and_stays():
 
     short, unmanaged = run("default", 2), run("unmanaged", 2)
     assert bare(short) == bare(unmanaged)
-    tools = [sent[1] for sent in run("default", 6)]
+    sent = run("default", 6)
+    tools = [each[1] for each in sent]
     assert [b"read_result" in each for each in tools] == [False] * 3 + [True] * 4
     assert len(set(tools)) == 2
+
+
+def test_the_turn_in_which_the_tool_joins_says_why_its_call_was_cold():
+    store = MemoryStore()
+    worker = Worker(3, size=60_000)
+
+    async def main():
+        result = await worker.agent(policy="default", store=store).run("go")
+        return await explained(store, result.run_id)
+
+    log, turns = asyncio.run(main())
+    assert not notes(log, "prefix_break")
+    assert ["read_result joined" in row.cold for row in turns] == [False, True, False, False]
+    assert turns[1].usage.cached == 0
+    assert turns[2].usage.cached > 0
