@@ -1,6 +1,7 @@
 """Shared by all tests: what the marker `docker` needs."""
 
 import os
+import sys
 
 import pytest
 
@@ -41,6 +42,14 @@ def docker_ready(request):
 def _docker_where_marked(request):
     if request.node.get_closest_marker("docker"):
         request.getfixturevalue("docker_ready")
+
+
+@pytest.fixture(autouse=True)
+def _log_unconfigured():
+    """Undo what a command that ran in this process did to the operator's log."""
+    yield
+    if (structlog := sys.modules.get("structlog")) and structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -85,12 +85,14 @@ class CacheWatch:
     """Compares what a call should have found in the cache with what it found.
 
     Says what to note in the log: "cold_cache" for a call that was cold although its prefix had
-    not changed, "edit_cost" for the first call after an edit, beside what was predicted.
+    not changed, "reader_joined" for the first that lists `read_result`, "edit_cost" for the first
+    after an edit, beside what was predicted.
     """
 
-    __slots__ = ("_cold", "_edit", "_expected", "_reports", "_spent", "_whole")
+    __slots__ = ("_cold", "_edit", "_expected", "_joined", "_reports", "_spent", "_whole")
 
     def __init__(self) -> None:
+        self._joined = False
         self._expected = 0
         self._whole = 0
         self._cold = False
@@ -116,19 +118,26 @@ class CacheWatch:
         self._expected = 0
         self._cold = cold
 
+    def joined(self) -> None:
+        """Expect nothing: `read_result` joined the tools, for a result that is shown in part."""
+        self.lost()
+        self._joined = True
+
     def notes(self, usage: Usage, price: Price | None) -> list[Noted]:
         """Return what to note of a reply with this usage."""
         notes: list[Noted] = []
         missing = self._expected - usage.cached
         if self._reports and missing > COLD_LEAST and usage.cached < COLD * self._expected:
             notes.append(_cold(missing, self._expected, usage, price))
+        if self._joined and self._whole:
+            notes.append(_reader(self._whole, usage, price))
         if self._edit is not None:
             notes.append(self._realised(self._edit, usage, price))
         return notes
 
     def reply(self, usage: Usage) -> None:
         """Take a reply's usage: what it sent is in the cache now."""
-        self._edit, self._spent, self._cold = None, 0.0, False
+        self._edit, self._spent, self._cold, self._joined = None, 0.0, False, False
         self._reports = self._reports or usage.cached > 0
         self._whole = self._expected = usage.input
 
@@ -158,6 +167,15 @@ def _cold(missing: int, expected: int, usage: Usage, price: Price | None) -> Not
         data["lost_usd"] = round(missing * (price.input - price.cached) / 1e6, 6)
     text = f"{usage.cached} of {expected} expected tokens were cached although nothing had changed"
     return Noted(topic="cold_cache", text=text, data=data)
+
+
+def _reader(whole: int, usage: Usage, price: Price | None) -> Noted:
+    uncached = max(min(whole, usage.input) - usage.cached, 0)
+    data: dict[str, Any] = {"uncached": uncached}
+    if price:
+        data["cost_usd"] = round(uncached * (price.input - price.cached) / 1e6, 6)
+    text = f"read_result joined the tools, once in a run: {uncached} tokens lost their cache"
+    return Noted(topic="reader_joined", text=text, data=data)
 
 
 def _first_difference(before: Sequence[bytes], after: Sequence[bytes]) -> PrefixBreak:

@@ -183,7 +183,7 @@ class Context:
             isinstance(body, Offloaded) and not body.same_as
         )
         if needs and self.is_joining:
-            self._join_reader()
+            self._join_reader(by_edit=not isinstance(body, Offloaded))
         if logged is not None and logged is not body:
             self._hidden.update(hidden(body, logged))
 
@@ -305,8 +305,12 @@ class Context:
             outputs = (one for one in transcript.messages if isinstance(one, ToolOutput))
             self.ledger.keep_standing({one.call_id for one in outputs})
 
-    def _join_reader(self) -> None:
-        """Let `read_result` join the tools: the whole prompt loses its cache, once in a run."""
+    def _join_reader(self, *, by_edit: bool) -> None:
+        """Let `read_result` join the tools: the whole prompt loses its cache, once in a run.
+
+        Args:
+            by_edit: whether an edit is the cause, which is then charged with it.
+        """
         more = len(self._reading) - len(self._tools)
         self._tools = self._reading
         self._tools_digest = hashlib.sha256(self._tools).hexdigest()
@@ -314,7 +318,10 @@ class Context:
         self._bytes += more
         self.estimate.grow(more)
         self._prefix.forget()
-        self._watch.lost()
+        if by_edit or self.cold:  # what was cold before costs nothing
+            self._watch.lost(cold=self.cold)
+        else:
+            self._watch.joined()
         self.cold = True
 
     def _resize(self, before: Sequence[bytes], cut: int | None) -> None:

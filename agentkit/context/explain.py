@@ -113,10 +113,7 @@ def explain(events: Iterable[Event], context: Context) -> list[Turn]:
             pending, aside = Turn(pending.turn + 1, 0), 0.0
         else:
             aside += _gather(body, pending, turns)
-        joins = context.is_joining
         context.apply(body)
-        if joins and not context.is_joining and turns:
-            pending.cold = "read_result joined the tools, with the first edit that needs it"
     return turns
 
 
@@ -194,7 +191,7 @@ def _gather_note(body: Noted, pending: Turn, turns: list[Turn]) -> None:
             pending.breaks.append(body.text)
         case "overflow":
             pending.overflows += 1
-        case "cold_cache" if turns:
+        case "cold_cache" | "reader_joined" if turns:
             turns[-1].cold = body.text
         case "failover" if turns:
             pending.cold = f"failover: {body.text}" if body.data["cold"] else ""

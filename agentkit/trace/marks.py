@@ -39,6 +39,7 @@ _TOPICS = {
     "length": "The reply was cut short",
     "repetition": "The reply repeated itself",
     "edit_cost": "What the edit cost",
+    "reader_joined": "read_result joined the tools",
 }
 _TOLD = ("reason", "text", "message", "summary")  # fields that say it in words
 

@@ -61,7 +61,8 @@ def test_tools_are_prefixed_and_their_schemas_and_hints_taken_over():
             assert (echo.read_only, echo.idempotent, echo.destructive) == (True, True, False)
             assert (die.read_only, die.idempotent, die.destructive) == (False, False, True)
             assert echo.open_world
-            assert echo.reads == die.writes == ("mcp odd",)
+            assert echo.reads == die.writes
+            assert die.writes[0].startswith("mcp odd@")
             assert die.description == "die"
             (changed,) = [name for name in run.tools if "reference" in name]
             assert changed.startswith("odd__far_reference_")

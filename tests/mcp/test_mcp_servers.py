@@ -174,7 +174,7 @@ def test_filesystem_memory_git_and_time_work_together(tmp_path):
 
     async def main():
         async with opened(filter_tools(servers, without=["*__*_media_*"])) as run:
-            assert run.tools["files__write_file"].writes == ("mcp files",)
+            assert run.tools["files__write_file"].writes[0].startswith("mcp files@")
             assert run.tools["files__read_text_file"].read_only
             assert "files__read_media_file" not in run.tools
             entities = [
