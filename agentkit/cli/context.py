@@ -125,12 +125,18 @@ def remarks(row: Turn) -> list[str]:
     said = [_edit(edit) for edit in row.edits]
     said += [f"prefix break: {text}" for text in row.breaks]
     said += [f"cold call: {row.cold}"] if row.cold else []
-    said += [f"{row.overflows} prompts were too long"] if row.overflows else []
-    said += [f"{row.offloaded} texts offloaded"] if row.offloaded else []
+    said += [f"{_count(row.overflows, 'prompt')} too long"] if row.overflows else []
+    said += [f"{_count(row.offloaded, 'text')} offloaded"] if row.offloaded else []
     return said
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _edit(edit: EditRow) -> str:
+    if not edit.rewritten and edit.realised is None:
+        return f"{edit.kind} ({edit.reason}): {edit.removed:,} tokens removed, at no cost"
     predicted = "?" if edit.predicted is None else f"{edit.predicted:.1f}"
     realised = "?" if edit.realised is None else f"{edit.realised:.1f}"
     cost = "" if edit.cost_usd is None else f", it cost ${edit.cost_usd:.4f}"

@@ -26,7 +26,7 @@ class Request:
         json_object: whether this answer has to be a JSON object, where the endpoint can see to it.
         asks: called before each model that is asked for this answer, with 0 for the model itself
             or a fallback's place from 1, and its name; returns what to send it. Another model than
-            answered last has nothing in its cache, so that a prompt may be edited for nothing.
+            answered last has nothing in its cache, so that an edit of the prompt costs nothing.
     """
 
     messages: Sequence[bytes]

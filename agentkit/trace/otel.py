@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from agentkit.context import spent_on_summary
 from agentkit.errors import ConfigError
 from agentkit.events import (
     Ephemeral,
@@ -90,6 +91,8 @@ class Spans:
         elif isinstance(event, Event):
             self._last = _nanoseconds(event.at)
             self._take(event)
+            if (aside := spent_on_summary(event.body)) is not None:
+                self._spent = self._spent.plus(*aside, turns=0)
 
     def end(self) -> None:
         """End what a log that stops in the middle left open, at its last event."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Literal
 
+from agentkit.context import spent_on_summary
 from agentkit.events import Body, Event, Replied, RunStarted, SubRun, ToolFinished, ToolStarted
 from agentkit.usage import Usage
 
@@ -170,8 +172,8 @@ class RunTrace:
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all replies, those of sub-agents included."""
-        total = Usage()
+        """Tokens of all replies and summaries, those of sub-agents included."""
+        total = sum((usage for usage, _ in self._summaries), Usage())
         for turn in self.turns:
             total += turn.reply.usage
         for call in self.calls:
@@ -186,9 +188,17 @@ class RunTrace:
 
     @property
     def cost_usd(self) -> float | None:
-        """Dollars of all replies, sub-agents included; None when one has no known price."""
+        """Dollars of all replies and summaries, sub-agents included; None when one is unknown."""
         own = _sum(turn.reply.cost_usd for turn in self.turns)
-        return _sum((own, self.sub_cost_usd))
+        return _sum((own, self.sub_cost_usd, *(cost for _, cost in self._summaries)))
+
+    @property
+    def _summaries(self) -> list[tuple[Usage, float | None]]:
+        """What requests for a summary cost."""
+        between = (item for item in self.items if isinstance(item, Moment))
+        moments = chain(between, *(turn.notes for turn in self.turns))
+        spent = (spent_on_summary(moment.body) for moment in moments)
+        return [one for one in spent if one is not None]
 
 
 def covered(spans: Iterable[Span]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from opentelemetry import trace
@@ -15,7 +16,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from agentkit import Agent, ApprovalPolicy, Rule
 from agentkit.errors import ConfigError
-from agentkit.events import Replied
+from agentkit.events import Noted, Replied
 from agentkit.store import MemoryStore
 from agentkit.testing import Call, Say, ScriptedModel
 from agentkit.trace import conventions, otel, read_run
@@ -213,3 +214,17 @@ def test_an_endpoint_that_refuses_is_told(run):
 
 def test_no_span_is_made_by_importing():
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def test_what_summaries_cost_is_in_the_span_of_the_run(run):
+    spent = {"input": 9_000, "cached": 8_900, "output": 300, "thinking": 100, "cost_usd": 0.25}
+    note = Noted(topic="summary", text="a summary was written", data=spent)
+    at = next(at for at, event in enumerate(run.events) if isinstance(event.body, Replied))
+    events = [*run.events[: at + 1], replace(run.events[at], body=note), *run.events[at + 1 :]]
+    costs = []
+    for each in (run, replace(run, events=tuple(events))):
+        with receiver() as (url, got):
+            otel.export([each], url)
+        agents = [span for span in got if span.name == "invoke_agent parent"]
+        costs.append(sum(facts(span)["agentkit.cost_usd"] for span in agents))
+    assert costs[1] == pytest.approx(costs[0] + 0.25)

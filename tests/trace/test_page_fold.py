@@ -357,3 +357,17 @@ def test_only_base64_data_addresses_have_bytes(url):
 )
 def test_figures_are_words_for_a_person(said, expected):
     assert said == expected
+
+
+def test_what_summaries_cost_is_part_of_what_the_run_cost():
+    spent = {"input": 9_000, "cached": 8_900, "output": 300, "thinking": 100, "cost_usd": 0.25}
+    note = Noted(topic="summary", text="a summary was written", data=spent)
+    story = stories.Story("r").at(0, stories.started(), UserMessage(content="go"), note)
+    story.at(1, stories.replied("a", ("c", "tool")), stories.finish("c", "tool"), note)
+    story.at(2, stories.replied("b"))
+    trace = read(story.events)
+    replies = [turn.reply for turn in trace.turns]
+    assert trace.cost_usd == pytest.approx(0.5 + sum(reply.cost_usd for reply in replies))
+    assert trace.usage.cached == 2 * 8_900 + sum(reply.usage.cached for reply in replies)
+    unknown = Noted(topic="summary", text="", data=spent | {"cost_usd": None})
+    assert read(story.at(3, unknown).events).cost_usd is None
