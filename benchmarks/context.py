@@ -87,8 +87,8 @@ def row(session: Session, name: str, run, player: Player, model: ReplayModel) ->
         if asked
         else None,
         "rereads": player.rereads,
-        "mean_context": round(statistics.fmean(usage.input for usage in replies)),
-        "largest_context": max(usage.input for usage in replies),
+        "mean_context": round(statistics.fmean([usage.input for usage in replies] or [0])),
+        "largest_context": max((usage.input for usage in replies), default=0),
         "prefix_breaks": sum(
             body.kind == "noted" and body.topic == "prefix_break" for body in bodies
         ),
