@@ -25,11 +25,9 @@ def take(context, *bodies):
     return done
 
 
-def call(context, at, result, *, name="look", **arguments):
-    """Add a reply with one call and its result; return what of it is logged."""
-    used = sum(map(len, context.encoded)) // 4
-    usage = Usage(input=used + len(context.tools) // 4, output=20)
-    asked = Assistant("", "", (ToolCall(f"c{at}", name, "{}"),))
+def reply(context, at, usage, *, thinking="", name="look"):
+    """Add a reply with one call."""
+    asked = Assistant("", thinking, (ToolCall(f"c{at}", name, "{}"),))
     context.apply(
         Replied(
             message=asked,
@@ -41,6 +39,12 @@ def call(context, at, result, *, name="look", **arguments):
             seconds=0.0,
         )
     )
+
+
+def call(context, at, result, *, name="look", **arguments):
+    """Add a reply with one call and its result; return what of it is logged."""
+    used = sum(map(len, context.encoded)) // 4
+    reply(context, at, Usage(input=used + len(context.tools) // 4, output=20), name=name)
     start = ToolStarted(call_id=f"c{at}", name=name, arguments=arguments)
     done = ToolFinished(call_id=f"c{at}", name=name, status="ok", content=result)
     return take(context, start, done)
@@ -195,18 +199,7 @@ def test_thinking_that_a_provider_leaves_out_does_not_spoil_the_sizes(thinks):
     count = 500
     for at in range(30):
         usage = Usage(input=count, output=50 + thinks, thinking=thinks)
-        asked = Assistant("", "x " * thinks, (ToolCall(f"c{at}", "look", "{}"),))
-        context.apply(
-            Replied(
-                message=asked,
-                usage=usage,
-                finish_reason="tool_calls",
-                model="m",
-                cost_usd=0.0,
-                request_digest="",
-                seconds=0.0,
-            )
-        )
+        reply(context, at, usage, thinking="x " * thinks)
         take(context, ToolFinished(call_id=f"c{at}", name="look", status="ok", content="y" * 400))
         count += 50 + 100
     assert abs(context.tokens - count) < 0.15 * count + thinks
