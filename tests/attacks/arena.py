@@ -248,9 +248,11 @@ class Arena:
         if len(found := processes_of(victim.uid)) > 2:  # PID 1 and the kernel
             failures.append(f"{len(found)} processes are left on the host")
         cleaned = await session.shell(CLEAN)
+        await session.reset()
+        if cleaned.status != "ok":  # a thread of the kernel may have gone on while it was cleaned
+            cleaned = await session.shell(CLEAN)
         if cleaned.status != "ok":
             failures.append(f"the workspace cannot be cleaned: {cleaned!r}")
-        await session.reset()
 
     async def _look_around(self, failures):
         """The neighbour and the host."""
