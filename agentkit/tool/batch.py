@@ -148,7 +148,7 @@ class Batch:
                 ask = self._asking.ask(self._heard)
                 self._asker = asyncio.get_running_loop().create_task(ask, name="approval")
                 self._asker.add_done_callback(self._wake)
-            if self._is_over():
+            if not self._news and self._is_over():  # a stop while the log was written is news
                 return
             await self._sleep()
 

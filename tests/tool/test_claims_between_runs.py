@@ -428,3 +428,29 @@ def test_a_log_that_fails_gives_back_what_its_run_was_about_to_use():
 
     asyncio.run(main())
     assert trace.begun == ["a", "c"]
+
+
+def test_a_turn_stopped_while_it_writes_has_a_result_for_what_stood_in_line():
+    """The stop came between two looks at what there is to do, and nothing was left to look at."""
+    trace = Trace()
+    write = trace.tool("w", writes="repo")
+
+    async def main():
+        async with runs() as start:
+            one = await start([write], *keyed(write, "w1"))
+            log = Log(slow=True)
+            async with Dispatcher([write], POLICY) as dispatcher:
+                # The unknown tool has its result at once, which is written while w2 waits in line.
+                calls = [call("nothing", {}, "n"), *keyed(write, "w2")]
+                turn = dispatcher.dispatch(calls, log.record, keep=log.keep, emit=log.emit)
+                task = asyncio.create_task(turn)
+                await until(lambda: log.writes)
+                task.cancel()
+                await asyncio.wait([task])
+            trace.let("w1")
+            await one.task
+        return log
+
+    log = asyncio.run(main())
+    assert {body.call_id: body.status for body in log.finished} == {"n": "error", "w2": "cancelled"}
+    assert trace.begun == ["w1"]

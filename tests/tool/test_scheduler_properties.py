@@ -260,12 +260,8 @@ def every_call_has_one_result_or_waits(world, log, cancel_after, *, was_cancelle
     waiting, behind = open_calls(world, log)
     if not was_cancelled:
         assert {str(one) for one in waiting} <= missing
-    if log.bodies or not was_cancelled:  # a turn that never began leaves all open
-        assert missing <= {str(one) for one in behind}, (
-            was_cancelled,
-            len(log.bodies),
-            cancel_after,
-        )
+    if cancel_after != 0:  # a turn that never began leaves all open
+        assert missing <= {str(one) for one in behind}
 
 
 def a_start_stands_once_before_its_result(log):
