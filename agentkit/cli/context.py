@@ -125,13 +125,9 @@ def remarks(row: Turn) -> list[str]:
     said = [_edit(edit) for edit in row.edits]
     said += [f"prefix break: {text}" for text in row.breaks]
     said += [f"cold call: {row.cold}"] if row.cold else []
-    said += [f"{_count(row.overflows, 'prompt')} too long"] if row.overflows else []
-    said += [f"{_count(row.offloaded, 'text')} offloaded"] if row.offloaded else []
+    said += [f"prompts too long: {row.overflows}"] if row.overflows else []
+    said += [f"texts offloaded: {row.offloaded}"] if row.offloaded else []
     return said
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _edit(edit: EditRow) -> str:

@@ -100,7 +100,6 @@ class Context:
         self._bytes = len(tools)
         self._counted = 0
         self._since: tuple[int, int] | None = None
-        self._compacted = False
         self._hidden: set[str] = set()
 
     @property
@@ -154,9 +153,10 @@ class Context:
     @property
     def head_tokens(self) -> int:
         """Tokens of the ledger and the summary that the last compaction left; 0 without one."""
-        messages = self._transcript.messages
-        stands = self._compacted and len(messages) > 1 and isinstance(messages[1], System)
-        return self.sizes()[1] if stands else 0
+        head = self._transcript.messages[1:2]
+        if not head or not isinstance(head[0], System):  # at first a message of the user
+            return 0
+        return self.estimate.of(len(self._transcript.encoded[1]))
 
     def apply(self, body: Body, logged: Body | None = None) -> None:
         """Take the next event of the log.
@@ -301,7 +301,6 @@ class Context:
         self._prefix.edited(index)
         if isinstance(body, Compacted):
             self._since = None
-            self._compacted = True
             outputs = (one for one in transcript.messages if isinstance(one, ToolOutput))
             self.ledger.keep_standing({one.call_id for one in outputs})
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import orjson
 
@@ -34,11 +36,17 @@ def without_reader(listed: bytes) -> bytes:
     Args:
         listed: canonical JSON of the tools; a tool of this name that is not ours stays.
     """
-    if not listed:
+    if READ_RESULT.encode() not in listed:
         return listed
-    (own,) = orjson.loads(definitions([ResultReader(MemoryStore(), Offload()).tool()]))
-    rest = [one for one in orjson.loads(listed) if one != own]
+    rest = [one for one in orjson.loads(listed) if one != _definition()]
     return orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)
+
+
+@cache
+def _definition() -> Mapping[str, Any]:
+    """Return how a tool list has our tool; making it takes a millisecond."""
+    (own,) = orjson.loads(definitions([ResultReader(MemoryStore(), Offload()).tool()]))
+    return own
 
 
 class ResultReader:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from families import ASKING, ask_clerk, bodies, chief, family, said, send_to, tools_on
+from families import ASKING, ask_clerk, bodies, chief, family, said, send_to
 
 from agentkit import Agent, Limits, MemoryStore
 from agentkit.errors import ConfigError, LimitExceeded, RunTaken
@@ -19,17 +19,6 @@ from agentkit.events import (
 )
 from agentkit.store import open_store
 from agentkit.testing import Call, Say, ScriptedModel
-
-
-@pytest.fixture
-def done():
-    """What the tools did, in order."""
-    return []
-
-
-@pytest.fixture
-def tools(done):
-    return tools_on(done)
 
 
 def test_a_call_inside_a_sub_agent_pauses_both_runs_until_it_is_approved(tools, done):

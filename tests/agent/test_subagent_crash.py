@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from families import ask_clerk, chief, family, said, tools_on
+from families import ask_clerk, chief, family, said
 
 from agentkit import Agent, ApprovalPolicy, MemoryStore, tool
 from agentkit.events import (
@@ -19,17 +19,6 @@ from agentkit.events import (
     UserMessage,
 )
 from agentkit.testing import Call, Say, ScriptedModel
-
-
-@pytest.fixture
-def done():
-    """What the tools did, in order."""
-    return []
-
-
-@pytest.fixture
-def tools(done):
-    return tools_on(done)
 
 
 def test_a_sub_run_whose_worker_died_is_taken_over_when_its_lease_has_ended(tools, done):

@@ -1,6 +1,7 @@
 # A file that is a link every other moment.
 # skipped: any
 # artifacts: any
+# writes_on: yes
 
 import os
 import threading
