@@ -243,10 +243,13 @@ class Upkeep:
 
     def _due(self, policy: Compact) -> int:
         context = self._context
-        summary = policy.summary if policy.mode in {"summary", "fresh"} else 0
-        head = max(context.head_tokens, _LEDGER + summary)
-        base = context.prefix_tokens + head + policy.tail
+        base = context.prefix_tokens + self._head(policy) + policy.tail
         return threshold(base, context.growth, context.price, policy, context.window)
+
+    def _head(self, policy: Compact) -> int:
+        """Return the tokens that a compaction will put in the place of what goes, about."""
+        summary = policy.summary if policy.mode in {"summary", "fresh"} else 0
+        return max(self._context.head_tokens, _LEDGER + summary)
 
     def _affords(self, policy: Compact, left_usd: float | None) -> bool:
         price = self._context.price
@@ -259,7 +262,7 @@ class Upkeep:
         """Return where to cut; None where too little would go to be worth the edit."""
         sizes = self._context.sizes()
         cut = find_cut(self._context.messages, sizes, policy.tail)
-        least = _LEDGER + policy.summary + _LEAST
+        least = self._head(policy) + _LEAST
         return cut if cut is not None and sum(sizes[1:cut]) >= least else None
 
     def _prepare(self, policy: Compact) -> None:
